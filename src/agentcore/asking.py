@@ -1,0 +1,86 @@
+"""A prompt as a caller sends it, and as a task keeps it.
+
+Law: everything about a task is resolved when it is accepted: what is absent takes the default, or, when it is
+injected, what the task had that it replaces.
+"""
+
+import hashlib
+
+from attrs import field, frozen
+
+from agentcore.admission import Prompt
+from agentcore.changes import Blob
+from agentcore.errors import UnsupportedMedia
+from agentcore.ids import EngineName, TaskId
+from agentcore.messages import FilePart, TextPart
+from agentcore.ports import Abilities
+from agentcore.task import OnCrash, TaskParams
+
+DEADLINE_S = 3600.0
+
+
+@frozen(kw_only=True)
+class Attachment:
+    """A file that comes with a prompt, checked and decoded."""
+
+    media_type: str
+    data: bytes = field(repr=False)
+    file_name: str | None = None
+
+    @property
+    def sha256(self) -> str:
+        """Hash of the bytes, lower-case hex."""
+        return hashlib.sha256(self.data).hexdigest()
+
+
+@frozen(kw_only=True)
+class Ask:
+    """What a caller wants; None means that it did not say."""
+
+    text: str = field(repr=False)
+    attachments: tuple[Attachment, ...] = ()
+    engine: EngineName | None = None
+    system_prompt: str | None = field(default=None, repr=False)
+    max_turns: int = 10
+    max_context_messages: int = 20
+    allowed_tools: tuple[str, ...] | None = None
+    voice_mode: bool = False
+    model: str | None = None
+    deadline_s: float = DEADLINE_S
+    on_crash: OnCrash = OnCrash.FAIL
+
+
+def resolved(
+    ask: Ask,
+    task_id: TaskId,
+    engine: EngineName,
+    abilities: Abilities,
+    system_prompt: str,
+    inherited: TaskParams | None,
+) -> Prompt:
+    """Make *ask* ready to be admitted; raises UnsupportedMedia if *engine* cannot be shown its attachments."""
+    if ask.attachments and not abilities.attachments:
+        raise UnsupportedMedia(f"The engine {engine} cannot be shown attachments.")
+    files = tuple(
+        FilePart(media_type=file.media_type, sha256=file.sha256, size=len(file.data), file_name=file.file_name)
+        for file in ask.attachments
+    )
+    blobs = {file.sha256: Blob(sha256=file.sha256, media_type=file.media_type, data=file.data)
+             for file in ask.attachments}  # fmt: skip
+    params = inherited or TaskParams(
+        system_prompt=system_prompt,
+        max_turns=ask.max_turns,
+        max_context_messages=ask.max_context_messages,
+        allowed_tools=ask.allowed_tools,
+        voice_mode=ask.voice_mode,
+        model=ask.model,
+        on_crash=ask.on_crash,
+    )
+    return Prompt(
+        task_id=task_id,
+        engine=engine,
+        parts=(*files, TextPart(ask.text)),
+        params=params,
+        deadline_s=ask.deadline_s,
+        blobs=tuple(blobs.values()),
+    )

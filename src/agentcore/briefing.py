@@ -1,0 +1,34 @@
+"""What an engine is told before it begins.
+
+Law: it is read from the store at the start of the attempt, each message once; everything else was resolved when
+the task was submitted.
+"""
+
+from agentcore.context import rendered, window
+from agentcore.messages import FilePart
+from agentcore.ports import Engine, EngineRequest, Store
+from agentcore.turn import Turn
+
+
+async def engine_request(store: Store, engine: Engine, turn: Turn) -> EngineRequest:
+    """Put together what *engine* needs to answer the task of *turn*.
+
+    Raises ContextTooLarge if the prompt alone is more than the engine can be shown.
+    """
+    task, params = turn.task, turn.task.params
+    limit = params.max_context_messages
+    history = await store.history(task.tenant_id, task.session_id, limit)
+    messages = rendered(window(history, limit=limit, budget=engine.abilities.context_tokens))
+    hashes = {part.sha256 for message in messages for part in message.parts if isinstance(part, FilePart)}
+    return EngineRequest(
+        session_id=task.session_id,
+        task_id=task.id,
+        attempt=task.attempt,
+        system_prompt=params.system_prompt,
+        messages=messages,
+        blobs=await store.blobs(task.tenant_id, sorted(hashes)) if hashes else {},
+        max_turns=params.max_turns,
+        allowed_tools=params.allowed_tools,
+        model=params.model,
+        decisions=tuple(approval for approval in turn.approvals if not approval.is_pending),
+    )

@@ -1,0 +1,55 @@
+"""What the shell of one node shares.
+
+Law: everything of the node that touches the world is named here once; ``runtime`` puts it together and nobody
+else does.  Work that runs on its own is supervised: one task's failure never leaves its own scope.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import TypeVarTuple
+
+import structlog
+from anyio.abc import TaskGroup
+from attrs import define, field
+
+from agentcore.ids import NodeId
+from agentcore.ports import Bus, Clock, Engines, Leases, Store
+
+log = structlog.get_logger("agentcore.house")
+Ts = TypeVarTuple("Ts")
+
+
+@define
+class Counts:
+    """What should stay zero, or nearly; tests and metrics read it."""
+
+    lost: int = 0  #: Readings given up because the store could not be reached in time.
+    late: int = 0  #: Engine events after the end of their task.
+    refused: int = 0  #: Engine events for which the table has no row.
+    failed: int = 0  #: Supervised work that raised.
+
+
+@define(eq=False, kw_only=True)
+class House:
+    """One node's ports, its name, and its way to start work."""
+
+    store: Store
+    leases: Leases
+    bus: Bus
+    engines: Engines
+    clock: Clock
+    node: NodeId
+    new_id: Callable[[], str]
+    tasks: TaskGroup
+    counts: Counts = field(factory=Counts)
+    is_draining: bool = False
+
+    def spawn(self, work: Callable[[*Ts], Awaitable[None]], *args: *Ts) -> None:
+        """Start *work* on its own."""
+        self.tasks.start_soon(self._supervised, work, args)
+
+    async def _supervised(self, work: Callable[[*Ts], Awaitable[None]], args: tuple[*Ts]) -> None:
+        try:
+            await work(*args)
+        except Exception as error:  # noqa: BLE001 - whatever it was, it must not take the node's other tasks with it
+            self.counts.failed += 1
+            log.error("work.failed", work=getattr(work, "__qualname__", "?"), kind=type(error).__name__)

@@ -1,0 +1,329 @@
+"""What the core needs of the world, as promises.
+
+Law: a docstring here is a contract; ``agentcore.testing`` proves it for every adapter.  Another tenant's row is a
+missing row, everywhere.  Every method may raise StoreUnavailable where it talks to a store.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from datetime import datetime
+from typing import Protocol
+
+from attrs import frozen
+
+from agentcore.approval import Approval
+from agentcore.changes import Blob, Changes, Receipt, ReceiptKey
+from agentcore.errors import AgentcoreError
+from agentcore.events import EngineEvent
+from agentcore.follow import Entry, Head, Heard, Live, Page
+from agentcore.ids import ChangeId, EngineName, NodeId, SessionId, TaskId, TenantId
+from agentcore.messages import Message, Part
+from agentcore.session import Session
+from agentcore.task import Task, TaskStatus
+from agentcore.turn import Turn
+from agentcore.usage import Usage
+
+
+class Stale(AgentcoreError):
+    """The decision was made on an old reading; read again and decide again."""
+
+
+class Fenced(AgentcoreError):
+    """The lease is no longer ours; write nothing more under it."""
+
+
+@frozen(kw_only=True)
+class Lease:
+    """A node's right to drive one task, for a time."""
+
+    tenant_id: TenantId
+    session_id: SessionId
+    task_id: TaskId
+    node: NodeId
+    epoch: int  #: +1 at each take and each letting go.
+    trusted_until: float  #: Monotonic seconds after which the holder stops without asking.
+
+
+@frozen(kw_only=True)
+class Committed:
+    """What a commit has put into the log."""
+
+    entries: tuple[Entry, ...] = ()
+
+
+@frozen(kw_only=True)
+class Grant:
+    """A task to drive."""
+
+    lease: Lease
+    turn: Turn
+    is_takeover: bool  #: Its driver is lost: recover it; else it was begun just now.
+    entries: tuple[Entry, ...] = ()  #: What beginning it has logged, to be told.
+
+
+@frozen(kw_only=True)
+class SessionView:
+    """A session and what it is doing."""
+
+    session: Session
+    activity: TaskStatus | None  #: Status of its live task, else QUEUED if one waits; None: idle.
+
+
+@frozen(kw_only=True)
+class TaskView:
+    """A task, what it waits for and what it has cost so far."""
+
+    task: Task
+    approvals: tuple[Approval, ...] = ()  #: Pending ones.
+    usage: Usage = Usage()
+
+
+@frozen(kw_only=True)
+class Snapshot:
+    """A session as one reading of the store."""
+
+    view: SessionView
+    task: TaskView | None  #: Begun and not ended, else the last of the queue's order that is open, else None.
+    said: tuple[Part, ...]  #: Text of that task that is durable and in no message yet.
+    page: Page  #: Without entries: where the log stands.
+
+
+class Clock(Protocol):
+    """Time."""
+
+    def now(self) -> datetime:
+        """Return the time of day: aware, UTC."""
+
+    def monotonic(self) -> float:
+        """Return seconds that never jump."""
+
+
+class Store(Protocol):
+    """The truth."""
+
+    async def commit(self, changes: Changes, lease: Lease | None = None) -> Committed:
+        """Store *changes*, all or nothing, and return what was logged, in order.
+
+        Versions: a session or task of version 1 is inserted (a session's tenant, too), any other must be one
+        version ahead of what is stored, else Stale.  With *lease*, its epoch must be the task's, else Fenced.
+        Text must begin where the log's text ends, else Stale.  A task that lets its driver go loses its lease
+        and its epoch rises.  Entries get the next seqs without gaps, in commit order; a new task's ``number`` is
+        the seq of its TaskQueued; messages get the seq of the entry that announces them and are numbered within
+        it.  Ledger rows whose key, or provider message id, is there already are left out.  A receipt fills the
+        key that ``begin`` reserved.  Blobs are kept once per tenant and hash.
+        """
+
+    async def session(self, tenant: TenantId, session_id: SessionId) -> SessionView:
+        """Return a session, or raise SessionNotFound."""
+
+    async def sessions(self, tenant: TenantId, before: tuple[datetime, str] | None, limit: int) -> list[SessionView]:
+        """Return at most *limit* sessions, newest first, created before (time, id) *before*."""
+
+    async def task(self, tenant: TenantId, task_id: TaskId) -> TaskView:
+        """Return a task, or raise TaskNotFound."""
+
+    async def tasks(self, tenant: TenantId, session_id: SessionId, after: int, limit: int) -> list[TaskView]:
+        """Return tasks in the order of their numbers, from beyond number *after*."""
+
+    async def turn(self, tenant: TenantId, task_id: TaskId) -> Turn:
+        """Return a task with all that deciding needs, without a tail, or raise TaskNotFound."""
+
+    async def last_change(self, tenant: TenantId, task_id: TaskId) -> ChangeId | None:
+        """Return the id of the last Changes stored under a lease of the task.
+
+        It waits for a commit of that task that is under way, so that the answer is final.
+        """
+
+    async def open_turns(self, tenant: TenantId, session_id: SessionId) -> tuple[Session, list[Turn]]:
+        """Return a session and its unfinished tasks: begun first, then by priority and number.
+
+        Raises SessionNotFound.
+        """
+
+    async def history(self, tenant: TenantId, session_id: SessionId, limit: int) -> list[Message]:
+        """Return the last messages in history order: at least *limit*, and back to a user's message, if there are.
+
+        ``attachments_refused`` is set on messages of tasks whose provider would not take them.
+        """
+
+    async def messages(
+        self, tenant: TenantId, session_id: SessionId, after: tuple[int, int], limit: int
+    ) -> list[Message]:
+        """Return messages in history order from beyond (seq, n) *after*."""
+
+    async def blobs(self, tenant: TenantId, hashes: Sequence[str]) -> dict[str, Blob]:
+        """Return the blobs there are, by hash."""
+
+    async def log(self, tenant: TenantId, session_id: SessionId, since: int, limit: int) -> Page:
+        """Return at most *limit* entries from seq *since* on (included), in one snapshot with where the log stands.
+
+        Raises SessionNotFound.
+        """
+
+    async def snapshot(self, tenant: TenantId, session_id: SessionId) -> Snapshot:
+        """Return a session as one reading; raises SessionNotFound."""
+
+    async def heads(self, sessions: Sequence[tuple[TenantId, SessionId]]) -> dict[SessionId, int]:
+        """Return the last seq of each log."""
+
+    async def expired(self, limit: int) -> list[tuple[TenantId, SessionId, TaskId]]:
+        """Return undriven, unfinished tasks whose deadline, or whose pending approval, has expired."""
+
+    async def begin(self, key: ReceiptKey) -> Receipt | None:
+        """Reserve *key* for 60 s, or return the answer stored under it.
+
+        Raises KeyInFlight while another request holds it, KeyReused if it was used for another request.
+        Kept for 24 h.
+        """
+
+    async def release(self, key: ReceiptKey) -> None:
+        """Give up a reservation: nothing was done."""
+
+    async def keep(self, receipt: Receipt) -> None:
+        """Store the answer of a reserved key whose effect is no commit of its own."""
+
+    async def default_engine(self, tenant: TenantId) -> EngineName | None:
+        """Return the engine that the tenant has chosen, if it has."""
+
+    async def set_default_engine(self, tenant: TenantId, engine: EngineName) -> None:
+        """Store the tenant's choice."""
+
+    async def erase(self, tenant: TenantId, session_id: SessionId) -> None:
+        """Remove a closed session without open tasks, with all its content; the ledger keeps its numbers.
+
+        Raises SessionNotFound, or Stale while a task is open.
+        """
+
+    async def ping(self) -> None:
+        """Return if the store answers."""
+
+
+class Leases(Protocol):
+    """Who drives what; times by the store's clock."""
+
+    async def take(self, tenant: TenantId, session_id: SessionId, node: NodeId) -> Grant | None:
+        """Take over a task of the session whose driver's lease has run out, else begin the head of its queue.
+
+        The head is the task that has begun before and was queued again, else the highest priority, else the
+        lowest number; it is begun (``Turn.begin``) only if no other task of the session has begun.  A row that
+        somebody holds is skipped: None.  Two nodes never both get one.
+        """
+
+    async def renew(self, leases: Sequence[Lease]) -> Mapping[TaskId, tuple[Lease, int]]:
+        """Renew *leases*; return those still ours with the task's version.  What is missing is fenced."""
+
+    async def waiting(self, limit: int) -> list[tuple[TenantId, SessionId]]:
+        """Return sessions where ``take`` would give something; tenants take turns."""
+
+
+@frozen(kw_only=True)
+class Abilities:
+    """What an engine can do, as declared and as proved by its conformance suite."""
+
+    streaming: bool = True
+    tools: bool = False
+    approvals: bool = False
+    resume: bool = False  #: Keeps conversations of its own.
+    attachments: bool = False
+    usage: bool = True
+    context_tokens: int = 150_000  #: What it can be shown of a conversation.
+
+
+@frozen(kw_only=True)
+class EngineRequest:
+    """What an engine is asked to answer."""
+
+    session_id: SessionId
+    task_id: TaskId
+    attempt: int
+    system_prompt: str
+    messages: tuple[Message, ...]  #: Rendered; the last one is the user's.
+    blobs: Mapping[str, Blob]  #: By hash, for the FileParts of the messages.
+    max_turns: int
+    allowed_tools: tuple[str, ...] | None
+    model: str | None
+    decisions: tuple[Approval, ...] = ()  #: Decided before this attempt began.
+
+
+class Run(Protocol):
+    """One answer under way."""
+
+    def __aiter__(self) -> AsyncIterator[EngineEvent]:
+        """Yield what the engine says, one at a time and without reading ahead.
+
+        Raises EngineFailed for what the engine can name.
+        """
+
+    def answer(self, decided: Sequence[Approval]) -> None:
+        """Let a stream that stayed open know what was decided; returns at once."""
+
+
+class Engine(Protocol):
+    """Something that answers prompts."""
+
+    @property
+    def name(self) -> EngineName:
+        """Its name on the wire."""
+
+    @property
+    def abilities(self) -> Abilities:
+        """What it can do."""
+
+    def run(self, request: EngineRequest) -> AbstractAsyncContextManager[Run]:
+        """Answer *request*; leaving the context stops the engine, within its own bounded grace."""
+
+
+@frozen(kw_only=True)
+class EngineState:
+    """Whether an engine can be used here, and what to set if not."""
+
+    name: EngineName
+    abilities: Abilities
+    is_available: bool
+    reason: str | None = None
+    models: tuple[str, ...] = ()
+
+
+class Engines(Protocol):
+    """The engines of this server."""
+
+    def named(self, name: EngineName) -> Engine:
+        """Look one up and do nothing else; raises UnknownEngine or EngineUnavailable, saying what to set."""
+
+    def states(self) -> Sequence[EngineState]:
+        """Return all of them, in order of preference."""
+
+    def default(self) -> EngineName:
+        """Return the configured engine, else the first usable; raises EngineUnavailable if there is none."""
+
+
+class Ear(Protocol):
+    """A reader's bounded buffer of what was told."""
+
+    async def hear(self) -> list[Heard]:
+        """Wait until something was told and return all there is; Missed stands for what ran over."""
+
+
+Ask = Callable[[SessionId], Awaitable[tuple[Live, ...]]]
+
+
+class Bus(Protocol):
+    """What was told and asked between nodes.  It may lose, repeat, delay, reorder: that costs latency only."""
+
+    def tell(self, session_id: SessionId, said: Sequence[Entry | Live | Head]) -> None:
+        """Tell whoever listens; never waits."""
+
+    def wake(self, tenant_id: TenantId, session_id: SessionId) -> None:
+        """Ask whoever drives the session's task to look at it; never waits."""
+
+    def listen(self, tenant_id: TenantId, session_id: SessionId) -> AbstractContextManager[Ear]:
+        """Listen to a session from now on."""
+
+    def listened(self) -> Sequence[tuple[TenantId, SessionId]]:
+        """Return the sessions that somebody here listens to."""
+
+    async def tail(self, session_id: SessionId) -> tuple[Live, ...] | None:
+        """Ask the driver for the text that is told and not durable; None if nobody answers in time."""
+
+    def serve(self, ask: Ask, woken: Callable[[TenantId, SessionId], None]) -> AbstractContextManager[None]:
+        """Answer such questions, and hear such wakes, from now on."""

@@ -1,0 +1,113 @@
+"""The clockwork of one node.
+
+Law: everything that time brings about comes from here: leases are renewed, tails become durable, deadlines pass,
+lost work is found.  Each round is a method that a test can call; a round that fails is tried again at the next.
+"""
+
+from collections.abc import Awaitable, Callable
+
+import anyio
+import structlog
+from attrs import define
+
+from agentcore.commands import Expire
+from agentcore.errors import AgentcoreError, Unavailable
+from agentcore.follow import Head
+from agentcore.house import House
+from agentcore.lanes import Lanes
+
+log = structlog.get_logger("agentcore.pulse")
+CHECKPOINT_S = 1.0  # text told live is durable after that long
+SWEEP_LIMIT = 100
+
+
+@define(kw_only=True)
+class Periods:
+    """How often, in seconds."""
+
+    tick: float = 0.1
+    beat: float = 3.0
+    heads: float = 1.0
+    sweep: float = 2.0
+
+
+@define(eq=False)
+class Pulse:
+    """Runs the rounds."""
+
+    house: House
+    lanes: Lanes
+    periods: Periods
+
+    async def run(self) -> None:
+        """Go on until cancelled."""
+        async with anyio.create_task_group() as tasks:
+            for work, period in (
+                (self.tick, self.periods.tick),
+                (self.beat, self.periods.beat),
+                (self.heads, self.periods.heads),
+                (self.sweep, self.periods.sweep),
+            ):
+                tasks.start_soon(self._every, period, work)
+
+    async def _every(self, period: float, work: Callable[[], Awaitable[None]]) -> None:
+        while True:
+            await anyio.sleep(period)
+            try:
+                await work()
+            except Unavailable as error:
+                log.warning("pulse.unavailable", work=work.__name__, code=error.code)
+            except AgentcoreError as error:
+                log.error("pulse.failed", work=work.__name__, kind=type(error).__name__)
+
+    async def tick(self) -> None:
+        """Make old tails durable; let what is due happen; stop what is no longer ours."""
+        now, monotonic = self.house.clock.now(), self.house.clock.monotonic()
+        for lane, reading in self.lanes.reading():
+            if monotonic >= reading.lease.trusted_until and not reading.is_lost:
+                log.warning("lease.distrusted", task_id=reading.lease.task_id)
+                reading.lose()
+            if lane.is_busy:  # it settles something just now; the next tick comes soon
+                continue
+            since = reading.turn.tail_since
+            if since is not None and (now - since).total_seconds() >= CHECKPOINT_S:
+                self.house.spawn(lane.checkpoint)
+            if reading.turn.due(now, reading=True) is not None and not reading.scope.cancel_called:
+                self.house.spawn(lane.reconcile)
+
+    async def beat(self) -> None:
+        """Renew the leases of all that is driven here; stop what is fenced; look at what others have changed."""
+        readings = list(self.lanes.reading())
+        if not readings:
+            return
+        renewed = await self.house.leases.renew([reading.lease for _, reading in readings])
+        for lane, reading in readings:
+            if lane.reading is not reading:
+                continue
+            still_ours = renewed.get(reading.lease.task_id)
+            if still_ours is None:
+                log.warning("lease.fenced", task_id=reading.lease.task_id)
+                reading.lose()
+                continue
+            lease, version = still_ours
+            reading.lease = lease
+            if version != reading.turn.task.version:
+                self.house.spawn(lane.reconcile)
+
+    async def heads(self) -> None:
+        """Tell subscribers here how far their logs go, in case they were not told."""
+        listened = self.house.bus.listened()
+        if not listened:
+            return
+        for session_id, head in (await self.house.store.heads(listened)).items():
+            self.house.bus.tell(session_id, [Head(head)])
+
+    async def sweep(self) -> None:
+        """Find work that nobody drives: queued tasks, lost ones, and what has expired while it waited."""
+        if self.house.is_draining:
+            return
+        for tenant, session_id, task_id in await self.house.store.expired(SWEEP_LIMIT):
+            with self.lanes.at(tenant, session_id) as lane:
+                await lane.obey(task_id, Expire())
+        for tenant, session_id in await self.house.leases.waiting(SWEEP_LIMIT):
+            self.house.spawn(self.lanes.reconcile, tenant, session_id)

@@ -1,0 +1,272 @@
+"""The use cases of one node.
+
+Law: a use case checks who asks, hands the decision to the domain and the writing to a lane, and answers.  It
+knows no wire and no technology; ``node.open_runtime`` gives it both.
+"""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+
+import structlog
+from anyio import move_on_after
+from attrs import define, evolve, frozen
+
+from agentcore import admission
+from agentcore.admission import OnBusy, Prompt
+from agentcore.asking import Ask, resolved
+from agentcore.caller import Caller, Role
+from agentcore.changes import Changes, Logged, Receipt, ReceiptKey
+from agentcore.commands import Cancel, Decide
+from agentcore.errors import SessionNotFound, ShuttingDown, StoreUnavailable
+from agentcore.events import OAuthPrompted, SessionRenamed
+from agentcore.house import Counts, House
+from agentcore.ids import ApprovalId, EngineName, SessionId, TaskId
+from agentcore.lane import Lane
+from agentcore.lanes import Lanes
+from agentcore.ports import SessionView, Stale, Store, TaskView
+from agentcore.prompts import PromptBuilder
+from agentcore.pulse import Pulse
+from agentcore.seal import Seal
+from agentcore.session import Session
+from agentcore.task import FINAL, StopCode, Task, TaskParams, TaskStatus
+from agentcore.turn import Turn
+from agentcore.views import Views
+
+log = structlog.get_logger("agentcore.runtime")
+ERASE_WAIT_S = 30.0
+
+
+@frozen(kw_only=True)
+class Accepted:
+    """What became of a prompt."""
+
+    session_id: SessionId
+    task_id: TaskId
+    session_created: bool
+    status: TaskStatus  #: RUNNING if nothing stood in its way, else QUEUED.
+
+
+Keep = Callable[[Accepted], Receipt | None]
+
+
+@define(eq=False, kw_only=True)
+class Runtime:
+    """One node at work."""
+
+    house: House
+    lanes: Lanes
+    pulse: Pulse
+    views: Views
+    prompts: PromptBuilder
+    seal: Seal
+
+    @property
+    def store(self) -> Store:
+        """The store, for what is only kept and read."""
+        return self.house.store
+
+    @property
+    def counts(self) -> Counts:
+        """What should stay zero."""
+        return self.house.counts
+
+    # ---------------------------------------------------------------------------------------------------- prompts
+    async def execute(
+        self,
+        caller: Caller,
+        ask: Ask,
+        *,
+        session_id: SessionId | None = None,
+        on_busy: OnBusy = OnBusy.INTERRUPT,
+        keep: Keep | None = None,
+    ) -> Accepted:
+        """Accept a prompt; a session that is unknown, or another tenant's, becomes a new one of the caller.
+
+        *keep* makes the receipt that is stored with it.  Raises UnknownEngine, EngineUnavailable, SessionClosed,
+        SessionBusy; then nothing is stored.
+        """
+        caller.needs(Role.MEMBER)
+        self._must_be_open()
+        session, is_new = await self._session_for(caller, session_id, ask)
+        prompt = self._prompt(caller, session, ask, ask.engine or session.engine)
+
+        def decide(session: Session, turns: Sequence[Turn], at: datetime) -> tuple[Task, Changes]:
+            return admission.admit(session, turns, prompt, on_busy, at)
+
+        return await self._admit(session, decide, keep, is_new=is_new)
+
+    async def inject(self, caller: Caller, task_id: TaskId, ask: Ask, *, keep: Keep | None = None) -> Accepted:
+        """Stop a live task and run a prompt in its place, with the parameters of the one it stops.
+
+        Raises TaskNotFound, TaskNotLive.
+        """
+        caller.needs(Role.MEMBER)
+        self._must_be_open()
+        old = (await self.store.task(caller.tenant_id, task_id)).task
+        session = (await self.store.session(caller.tenant_id, old.session_id)).session
+        ask = evolve(ask, deadline_s=(old.deadline - old.created_at).total_seconds())
+        prompt = self._prompt(caller, session, ask, old.engine, inherited=old.params)
+
+        def decide(session: Session, turns: Sequence[Turn], at: datetime) -> tuple[Task, Changes]:
+            return admission.inject(session, turns, task_id, prompt, StopCode.USER_INJECT, at)
+
+        return await self._admit(session, decide, keep, is_new=False)
+
+    async def _admit(
+        self,
+        session: Session,
+        decide: Callable[[Session, Sequence[Turn], datetime], tuple[Task, Changes]],
+        keep: Keep | None,
+        *,
+        is_new: bool,
+    ) -> Accepted:
+        async def read_and_decide() -> tuple[Accepted, Changes]:
+            stored, turns = (
+                (session, []) if is_new else await self.store.open_turns(session.tenant_id, session.id)
+            )
+            task, changes = decide(stored, turns, self.house.clock.now())
+            status = TaskStatus.QUEUED if turns else TaskStatus.RUNNING
+            accepted = Accepted(session_id=session.id, task_id=task.id, session_created=is_new, status=status)
+            return accepted, evolve(changes, receipt=keep(accepted) if keep else None)
+
+        with self.lanes.at(session.tenant_id, session.id) as lane:
+            accepted = await lane.change(read_and_decide)
+        log.info("task.accepted", task_id=accepted.task_id, session_id=accepted.session_id)
+        return accepted
+
+    async def _session_for(self, caller: Caller, session_id: SessionId | None, ask: Ask) -> tuple[Session, bool]:
+        if session_id is not None:
+            try:
+                return (await self.store.session(caller.tenant_id, session_id)).session, False
+            except SessionNotFound:
+                log.info("session.unknown", tenant=caller.tenant_id)
+        chosen = ask.engine or await self.store.default_engine(caller.tenant_id) or self.house.engines.default()
+        at = self.house.clock.now()
+        session = Session(
+            id=SessionId(self.house.new_id()),
+            tenant_id=caller.tenant_id,
+            owner=caller.subject,
+            engine=chosen,
+            title="",
+            voice_mode=ask.voice_mode,
+            created_at=at,
+            updated_at=at,
+            version=0,
+        )
+        return session, True
+
+    def _prompt(
+        self, caller: Caller, session: Session, ask: Ask, engine: EngineName, inherited: TaskParams | None = None
+    ) -> Prompt:
+        abilities = self.house.engines.named(engine).abilities
+        token = self.seal.oauth_token(caller.tenant_id, session.id)
+        system = self.prompts.build(caller, session.id, instructions=ask.system_prompt, oauth_token=token)
+        return resolved(ask, TaskId(self.house.new_id()), engine, abilities, system, inherited)
+
+    # ----------------------------------------------------------------------------------------------------- tasks
+    async def cancel(self, caller: Caller, task_id: TaskId, wait_s: float) -> tuple[TaskView, bool]:
+        """Stop a task and wait until it has ended, at most *wait_s*; say whether it was over before."""
+        caller.needs(Role.MEMBER)
+        task = (await self.store.task(caller.tenant_id, task_id)).task
+        if task.is_final:
+            return TaskView(task=task), True
+        with self.house.bus.listen(caller.tenant_id, task.session_id) as ear:
+            with self.lanes.at(caller.tenant_id, task.session_id) as lane:
+                await lane.obey(task_id, Cancel())
+            view = await self.store.task(caller.tenant_id, task_id)
+            with move_on_after(wait_s):
+                while not view.task.is_final:
+                    await ear.hear()
+                    view = await self.store.task(caller.tenant_id, task_id)
+        was_over = view.task.status in FINAL and view.task.stop_code is None
+        return view, was_over
+
+    async def decide(self, caller: Caller, task_id: TaskId, decision: Decide) -> ApprovalId:
+        """Approve or reject what a task waits for; raises TaskNotFound, ApprovalConflict."""
+        caller.needs(Role.APPROVER)
+        task = (await self.store.task(caller.tenant_id, task_id)).task
+        with self.lanes.at(caller.tenant_id, task.session_id) as lane:
+            turn = await lane.obey(task_id, decision)
+        decided = [approval for approval in turn.approvals if approval.by is not None]
+        return max(decided, key=lambda approval: approval.decided_at or task.created_at).id
+
+    # -------------------------------------------------------------------------------------------------- sessions
+    async def rename(self, caller: Caller, session_id: SessionId, title: str) -> SessionView:
+        """Give a session another title."""
+        caller.needs(Role.MEMBER)
+
+        async def decide() -> tuple[None, Changes]:
+            at = self.house.clock.now()
+            session = (await self.store.session(caller.tenant_id, session_id)).session
+            changes = Changes(tenant_id=session.tenant_id, session_id=session.id, at=at)
+            log_ = (Logged(event=SessionRenamed(title)),)
+            return None, evolve(changes, session=session.renamed(title, at), log=log_)
+
+        with await self._lane(caller, session_id) as lane:
+            await lane.change(decide)
+        return await self.store.session(caller.tenant_id, session_id)
+
+    async def close(self, caller: Caller, session_id: SessionId, *, erase: bool) -> SessionView:
+        """Close a session, cancelling what is open; with *erase*, remove its content when all has ended."""
+        caller.needs(Role.MEMBER)
+
+        async def decide() -> tuple[None, Changes]:
+            session, turns = await self.store.open_turns(caller.tenant_id, session_id)
+            return None, admission.close(session, turns, self.house.clock.now())
+
+        with await self._lane(caller, session_id) as lane:
+            await lane.change(decide)
+            view = await self.store.session(caller.tenant_id, session_id)
+            if erase:
+                await self._erase(caller, lane)
+        return view
+
+    async def _erase(self, caller: Caller, lane: Lane) -> None:
+        with self.house.bus.listen(caller.tenant_id, lane.session_id) as ear, move_on_after(ERASE_WAIT_S):
+            while True:
+                try:
+                    await self.store.erase(caller.tenant_id, lane.session_id)
+                except Stale:
+                    await ear.hear()
+                else:
+                    return
+        raise StoreUnavailable("The session's task has not stopped yet; try again.")
+
+    async def ask_consent(
+        self, caller: Caller, session_id: SessionId, prompt: OAuthPrompted, token: str | None
+    ) -> None:
+        """Tell the session's subscribers that the agent asks for consent.
+
+        With *token*, the agent itself asks: it must be the token that its system prompt carries.
+        """
+        if token is not None and not self.seal.is_oauth_token(token, caller.tenant_id, session_id):
+            raise SessionNotFound("There is no such session.")
+        at = self.house.clock.now()
+        changes = Changes(tenant_id=caller.tenant_id, session_id=session_id, at=at, log=(Logged(event=prompt),))
+
+        async def decide() -> tuple[None, Changes]:
+            return None, changes
+
+        with await self._lane(caller, session_id) as lane:
+            await lane.change(decide)
+
+    async def _lane(self, caller: Caller, session_id: SessionId) -> Lane:
+        await self.store.session(caller.tenant_id, session_id)
+        return self.lanes.at(caller.tenant_id, session_id)
+
+    # --------------------------------------------------------------------------------------------------- engines
+    async def switch_engine(self, caller: Caller, engine: EngineName) -> None:
+        """Choose the engine of the tenant's new sessions; raises UnknownEngine, EngineUnavailable."""
+        caller.needs(Role.ADMIN)
+        self.house.engines.named(engine)
+        await self.store.set_default_engine(caller.tenant_id, engine)
+
+    # ------------------------------------------------------------------------------------------------ the node
+    async def begin(self, key: ReceiptKey) -> Receipt | None:
+        """Reserve an Idempotency-Key, or return the answer stored under it; raises KeyInFlight, KeyReused."""
+        return await self.store.begin(key)
+
+    def _must_be_open(self) -> None:
+        if self.house.is_draining:
+            raise ShuttingDown("The server is going away; try again in a moment.")
+

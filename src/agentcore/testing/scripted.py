@@ -1,0 +1,263 @@
+"""An engine that says what it is told to.
+
+Law: it is as strict as a real one: one event at a time, nothing ahead of being asked, and leaving it stops it.
+
+Story: a script is a list of engine events and of *moves* (pause, hang, wait for a gate, raise).  Without a script the
+newest user message that holds markers is the script, in the grammar that the stub provider speaks too:
+
+    [[say:TEXT]] [[words:N]] [[slow:S]] [[think]] [[tool:NAME:{json}]] [[ask:NAME:{json}]] [[hang]] [[drop]] [[err_mid]]
+    [[raise]] [[fail:CODE]] [[late]] [[stubborn:S]] [[no_usage]] [[refuse_image]]
+"""
+
+import json
+import re
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import NAMESPACE_OID, uuid5
+
+import anyio
+from attrs import define, field, frozen
+
+from agentcore.approval import Approval
+from agentcore.errors import EngineFailed, UnknownEngine
+from agentcore.events import (
+    ApprovalRequired,
+    BlockEnded,
+    Broke,
+    CallClosed,
+    CallOpened,
+    EngineEvent,
+    Finished,
+    TextDelta,
+    ThinkingDelta,
+    ToolResult,
+    ToolUse,
+)
+from agentcore.ids import ApprovalId, EngineName
+from agentcore.messages import FilePart, Role
+from agentcore.ports import Abilities, EngineRequest, EngineState
+from agentcore.task import Decision, ErrorCode
+from agentcore.usage import Usage
+
+CANARY = "canary: this text of an exception must never be seen by a client"
+MARKER = re.compile(r"\[\[(\w+)(?::((?:[^\]]|\](?!\]))*))?\]\]")
+MODEL = "scripted-1"
+FAR = timedelta(days=3650)
+
+
+@frozen
+class Pause:
+    """Say nothing for that many seconds."""
+
+    seconds: float
+
+
+@frozen
+class Hang:
+    """Say nothing more."""
+
+
+@frozen
+class Gate:
+    """Go on when the event is set."""
+
+    event: anyio.Event
+
+
+@frozen
+class Raise:
+    """Raise."""
+
+    error: Exception
+
+
+@frozen
+class Stubborn:
+    """When told to stop, take that many seconds over it."""
+
+    seconds: float
+
+
+@frozen
+class Await:
+    """Wait for the decision on a call, then act on it."""
+
+    asked: ApprovalRequired
+
+
+Move = EngineEvent | Pause | Hang | Gate | Raise | Stubborn | Await
+Script = Iterable[Move] | Callable[[EngineRequest], Iterable[Move]]
+
+
+@define(eq=False)
+class ScriptedRun:
+    """One answer under way."""
+
+    request: EngineRequest
+    moves: Iterable[Move]
+    said: list[EngineEvent] = field(factory=list)
+    is_over: bool = False  #: It was left, whoever wanted that.
+    was_stopped: bool = False  #: It was left before its script had ended.
+    stubborn_s: float = 0.0
+    _decided: dict[str, Approval] = field(factory=dict)
+    _answered: anyio.Event = field(factory=anyio.Event)
+
+    def answer(self, decided: Sequence[Approval]) -> None:
+        """Hear what was decided."""
+        self._decided |= {approval.id: approval for approval in decided}
+        self._answered.set()
+
+    def __aiter__(self) -> AsyncIterator[EngineEvent]:
+        """Say the script."""
+        return self._say()
+
+    async def _say(self) -> AsyncGenerator[EngineEvent, None]:
+        self.was_stopped = True
+        for move in self.moves:
+            match move:
+                case Pause(seconds):
+                    await anyio.sleep(seconds)
+                case Hang():
+                    await anyio.sleep_forever()
+                case Gate(event):
+                    await event.wait()
+                case Raise(error):
+                    raise error
+                case Stubborn(seconds):
+                    self.stubborn_s = seconds
+                case Await(asked):
+                    async for event in self._act(asked):
+                        yield event
+                case _:
+                    self.said.append(move)
+                    yield move
+        self.was_stopped = False
+
+    async def _act(self, asked: ApprovalRequired) -> AsyncIterator[EngineEvent]:
+        while asked.approval_id not in self._decided:
+            self._answered = anyio.Event()
+            await self._answered.wait()
+        decision = self._decided[asked.approval_id].decision
+        if decision is Decision.APPROVED:
+            yield ToolUse(tool_use_id=asked.tool_use_id, tool_name=asked.tool_name, input=asked.input)
+            yield ToolResult(tool_use_id=asked.tool_use_id, output=f"{asked.tool_name} ran")
+        else:
+            yield ToolResult(tool_use_id=asked.tool_use_id, output="denied", is_error=True)
+
+
+@define(eq=False)
+class ScriptedEngine:
+    """The engine ``scripted``."""
+
+    script: Script | None = None
+    name: EngineName = EngineName("scripted")
+    abilities: Abilities = Abilities(tools=True, approvals=True, attachments=True)
+    requests: list[EngineRequest] = field(factory=list)
+    runs: list[ScriptedRun] = field(factory=list)
+
+    @asynccontextmanager
+    async def run(self, request: EngineRequest) -> AsyncIterator[ScriptedRun]:
+        """Answer *request* as the script says."""
+        script = self.script if self.script is not None else script_of
+        run = ScriptedRun(request, script(request) if callable(script) else script)
+        self.requests.append(request)
+        self.runs.append(run)
+        try:
+            yield run
+        finally:
+            if run.stubborn_s:
+                with anyio.CancelScope(shield=True):
+                    await anyio.sleep(run.stubborn_s)
+            run.is_over = True
+
+
+def script_of(request: EngineRequest) -> Iterable[Move]:
+    """Read the script in the newest user message that has one."""
+    texts = [message.text for message in request.messages if message.role is Role.USER]
+    text = next((text for text in reversed(texts) if MARKER.search(text)), texts[-1] if texts else "")
+    markers = [(match[1], match[2] or "") for match in MARKER.finditer(text)]
+    flags = dict(markers)
+    plain = MARKER.sub("", text).strip()
+    default = f"You said: {plain}. Messages so far: {len(request.messages)}."
+    if "stubborn" in flags:
+        yield Stubborn(float(flags["stubborn"]))
+    if "refuse_image" in flags and any(isinstance(p, FilePart) for m in request.messages for p in m.parts):
+        raise EngineFailed(ErrorCode.EXECUTION_ERROR, "The attachment was refused.", refused_attachments=True)
+    yield CallOpened(model=MODEL, input_tokens=23)
+    if "think" in flags:
+        yield ThinkingDelta("Let me ")
+        yield ThinkingDelta("think.")
+        yield BlockEnded()
+    for name, value in markers:
+        if name in {"tool", "ask"}:
+            yield from _tool(request, name, value)
+    words = [f"w{i} " for i in range(int(flags.get("words", "0")))]
+    pause = float(flags.get("slow", "0"))
+    for i, word in enumerate(words or re.findall(r"\S+\s*|\s+", flags.get("say", default))):
+        if pause:
+            yield Pause(pause)
+        yield TextDelta(word)
+        if i == 0 and "err_mid" in flags:
+            yield Broke(code=ErrorCode.ENGINE_OVERLOADED, message="The provider is overloaded.")
+            return
+    yield from _end(flags)
+
+
+def _end(flags: dict[str, str]) -> Iterable[Move]:
+    if "hang" in flags:
+        yield Hang()
+    if "raise" in flags:
+        yield Raise(RuntimeError(CANARY))
+    if "fail" in flags:
+        yield Raise(EngineFailed(flags["fail"], "It failed as it was told to."))
+    if "drop" in flags:
+        return
+    if "no_usage" not in flags:
+        usage = Usage(model=MODEL, input_tokens=23, output_tokens=17, cached_input_tokens=5, reasoning_tokens=3)
+        yield CallClosed(usage=usage)
+    yield Finished()
+    if "late" in flags:
+        for i in range(20):
+            yield Pause(0.01)
+            yield TextDelta(f"late{i} ")
+
+
+def _tool(request: EngineRequest, kind: str, value: str) -> Iterable[Move]:
+    name, _, text = value.partition(":")
+    tool_input: dict[str, Any] = json.loads(text or "{}")
+    use_id = f"use-{uuid5(NAMESPACE_OID, f'{request.task_id} {value}')}"
+    if kind == "tool":
+        yield ToolUse(tool_use_id=use_id, tool_name=name, input=tool_input)
+        yield ToolResult(tool_use_id=use_id, output=f"{name} ran")
+        return
+    approval_id = ApprovalId(str(uuid5(NAMESPACE_OID, f"{request.task_id} {request.attempt} {value}")))
+    expires_at = datetime.now(UTC) + FAR  # noqa: TID251 - a fake has no clock of the core's
+    asked = ApprovalRequired(
+        approval_id=approval_id, tool_use_id=use_id, tool_name=name, input=tool_input, expires_at=expires_at
+    )
+    yield asked
+    yield Await(asked)
+
+
+@frozen
+class ScriptedEngines:
+    """A catalogue of scripted engines, the first of which is the default."""
+
+    engines: Sequence[ScriptedEngine]
+
+    def named(self, name: EngineName) -> ScriptedEngine:
+        """Look one up."""
+        for engine in self.engines:
+            if engine.name == name:
+                return engine
+        raise UnknownEngine(f"There is no engine of that name. Known: {', '.join(e.name for e in self.engines)}.")
+
+    def states(self) -> Sequence[EngineState]:
+        """Return all of them."""
+        return [EngineState(name=e.name, abilities=e.abilities, is_available=True, models=(MODEL,)) for e in self.engines]
+
+    def default(self) -> EngineName:
+        """Return the first one's name."""
+        return self.engines[0].name

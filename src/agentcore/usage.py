@@ -1,0 +1,90 @@
+"""What a provider call cost.
+
+Law: tokens are counted by kind and absent is not zero; money is ``Decimal`` in USD and None where nobody knows a
+price.  ``input_tokens`` is the whole prompt, cached parts included (OpenAI counts so; Anthropic's three numbers
+are added up by its adapter), ``output_tokens`` includes reasoning.
+"""
+
+from decimal import Decimal
+from enum import StrEnum
+
+from attrs import frozen
+
+
+class Fidelity(StrEnum):
+    """How sure a count is."""
+
+    EXACT = "exact"
+    ESTIMATED = "estimated"
+
+
+class Outcome(StrEnum):
+    """How the call ended that is billed."""
+
+    COMPLETED = "completed"
+    CANCELLED = "cancelled"
+    FAILED = "failed"
+
+
+@frozen(kw_only=True)
+class Usage:
+    """The counts of one provider call, or of several added up."""
+
+    model: str = ""
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cached_input_tokens: int = 0
+    cache_write_input_tokens: int = 0
+    reasoning_tokens: int = 0
+    cost_usd: Decimal | None = None
+    fidelity: Fidelity = Fidelity.EXACT
+
+    @property
+    def total_tokens(self) -> int:
+        """Input and output together."""
+        return self.input_tokens + self.output_tokens
+
+    def plus(self, other: "Usage") -> "Usage":
+        """Add *other*; the sum is only as exact as its least exact part."""
+        costs = [cost for cost in (self.cost_usd, other.cost_usd) if cost is not None]
+        exact = self.fidelity is Fidelity.EXACT and other.fidelity is Fidelity.EXACT
+        return Usage(
+            model=other.model or self.model,
+            input_tokens=self.input_tokens + other.input_tokens,
+            output_tokens=self.output_tokens + other.output_tokens,
+            cached_input_tokens=self.cached_input_tokens + other.cached_input_tokens,
+            cache_write_input_tokens=self.cache_write_input_tokens + other.cache_write_input_tokens,
+            reasoning_tokens=self.reasoning_tokens + other.reasoning_tokens,
+            cost_usd=sum(costs, Decimal(0)) if costs else None,
+            fidelity=Fidelity.EXACT if exact else Fidelity.ESTIMATED,
+        )
+
+
+@frozen(kw_only=True)
+class OpenCall:
+    """A provider call that has begun: what is billed, estimated, if nobody hears its end."""
+
+    key: str  #: ``<attempt>:<n>``, unique within the task.
+    model: str
+    input_tokens: int  #: Estimated from what is sent.
+    start: int = 0  #: Position in the session's text where its answer begins.
+
+
+@frozen(kw_only=True)
+class UsageRecord:
+    """One row of the ledger: one provider call, whatever became of it."""
+
+    key: str  #: The key of its OpenCall.
+    usage: Usage
+    outcome: Outcome
+    provider_message_id: str | None = None
+
+
+def estimated_tokens(text: str) -> int:
+    """Estimate the tokens of *text*, on the high side.
+
+    Four ASCII characters make about one token in English; other scripts need about one token a character.
+    Source: the rule of thumb in both providers' token guides, widened so that a budget is kept.
+    """
+    ascii_chars = len(text.encode("ascii", "ignore"))
+    return (ascii_chars + 2) // 3 + (len(text) - ascii_chars)

@@ -1,0 +1,212 @@
+"""The store of one process."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from anyio.lowlevel import checkpoint
+from attrs import evolve, field, frozen
+
+from agentcore.changes import Blob, Changes, Receipt, ReceiptKey
+from agentcore.errors import KeyInFlight, KeyReused
+from agentcore.follow import Page
+from agentcore.ids import ChangeId, EngineName, SessionId, TaskId, TenantId
+from agentcore.messages import Message, Role
+from agentcore.ports import Clock, Committed, Lease, SessionView, Snapshot, Stale, TaskView
+from agentcore.session import Session
+from agentcore.task import Task, TaskStatus
+from agentcore.turn import Turn
+from agentcore_adapters.memory.state import Shelf, Slot, State, queue, said, slot_of
+
+IN_FLIGHT = timedelta(seconds=60)
+KEPT = timedelta(hours=24)
+
+
+@frozen
+class MemoryStore:
+    """Keeps the promises of ``Store`` as long as the process lives."""
+
+    clock: Clock
+    state: State = field(factory=State)
+
+    async def commit(self, changes: Changes, lease: Lease | None = None) -> Committed:
+        """Store *changes*, all or nothing."""
+        await checkpoint()
+        return Committed(entries=self.state.settle(changes, lease))
+
+    async def session(self, tenant: TenantId, session_id: SessionId) -> SessionView:
+        """Return a session."""
+        await checkpoint()
+        return _view(self.state.shelf(tenant, session_id))
+
+    async def sessions(self, tenant: TenantId, before: tuple[datetime, str] | None, limit: int) -> list[SessionView]:
+        """Return sessions, newest first."""
+        await checkpoint()
+        shelves = [shelf for (owner, _), shelf in self.state.shelves.items() if owner == tenant]
+        shelves.sort(key=_age, reverse=True)
+        return [_view(shelf) for shelf in shelves if before is None or _age(shelf) < before][:limit]
+
+    async def task(self, tenant: TenantId, task_id: TaskId) -> TaskView:
+        """Return a task."""
+        await checkpoint()
+        return self._task_view(tenant, task_id)
+
+    async def tasks(self, tenant: TenantId, session_id: SessionId, after: int, limit: int) -> list[TaskView]:
+        """Return the tasks of a session by number."""
+        await checkpoint()
+        tasks = sorted(self.state.shelf(tenant, session_id).tasks.values(), key=lambda task: task.number)
+        return [self._task_view(tenant, task.id) for task in tasks if task.number > after][:limit]
+
+    async def turn(self, tenant: TenantId, task_id: TaskId) -> Turn:
+        """Return a task with all that deciding needs."""
+        await checkpoint()
+        return self.state.turn(tenant, task_id)
+
+    async def last_change(self, tenant: TenantId, task_id: TaskId) -> ChangeId | None:
+        """Return the id of the last change stored under a lease of the task."""
+        await checkpoint()
+        hold = self.state.shelf_of(tenant, task_id).holds.get(task_id)
+        return hold.change if hold else None
+
+    async def open_turns(self, tenant: TenantId, session_id: SessionId) -> tuple[Session, list[Turn]]:
+        """Return a session and its unfinished tasks."""
+        await checkpoint()
+        shelf = self.state.shelf(tenant, session_id)
+        return shelf.session, [self.state.turn(tenant, task.id) for task in queue(shelf.tasks.values())]
+
+    async def history(self, tenant: TenantId, session_id: SessionId, limit: int) -> list[Message]:
+        """Return the last messages, back to a user's."""
+        await checkpoint()
+        shelf = self.state.shelf(tenant, session_id)
+        first = max(0, len(shelf.messages) - limit)
+        while first and shelf.messages[first].role is not Role.USER:
+            first -= 1
+        return [_marked(shelf, message) for message in shelf.messages[first:]]
+
+    async def messages(
+        self, tenant: TenantId, session_id: SessionId, after: tuple[int, int], limit: int
+    ) -> list[Message]:
+        """Return messages in history order."""
+        await checkpoint()
+        shelf = self.state.shelf(tenant, session_id)
+        return [message for message in shelf.messages if (message.seq, message.n) > after][:limit]
+
+    async def blobs(self, tenant: TenantId, hashes: Sequence[str]) -> dict[str, Blob]:
+        """Return the blobs there are."""
+        await checkpoint()
+        found = {sha256: self.state.blobs.get((tenant, sha256)) for sha256 in hashes}
+        return {sha256: blob for sha256, blob in found.items() if blob is not None}
+
+    async def log(self, tenant: TenantId, session_id: SessionId, since: int, limit: int) -> Page:
+        """Return a stretch of the log."""
+        await checkpoint()
+        shelf = self.state.shelf(tenant, session_id)
+        first = max(0, since - 1)
+        return evolve(_page(shelf), entries=tuple(shelf.log[first : first + limit]))
+
+    async def snapshot(self, tenant: TenantId, session_id: SessionId) -> Snapshot:
+        """Return a session as one reading."""
+        await checkpoint()
+        shelf = self.state.shelf(tenant, session_id)
+        waiting = queue(shelf.tasks.values())
+        task = waiting[0] if waiting else None
+        return Snapshot(
+            view=_view(shelf),
+            task=self._task_view(tenant, task.id) if task else None,
+            said=said(shelf, task.id) if task else (),
+            page=_page(shelf),
+        )
+
+    async def heads(self, sessions: Sequence[tuple[TenantId, SessionId]]) -> dict[SessionId, int]:
+        """Return the last seq of each log."""
+        await checkpoint()
+        shelves = {key: self.state.shelves.get(key) for key in sessions}
+        return {key[1]: len(shelf.log) for key, shelf in shelves.items() if shelf is not None}
+
+    async def expired(self, limit: int) -> list[tuple[TenantId, SessionId, TaskId]]:
+        """Return undriven tasks whose time is up."""
+        await checkpoint()
+        now = self.clock.now()
+        return [
+            (tenant, session_id, task.id)
+            for (tenant, session_id), shelf in self.state.shelves.items()
+            for task in shelf.tasks.values()
+            if not task.is_final and not task.driven and (task.deadline <= now or _approval_expired(shelf, task, now))
+        ][:limit]
+
+    async def begin(self, key: ReceiptKey) -> Receipt | None:
+        """Reserve a key, or return its answer."""
+        await checkpoint()
+        now, place = self.clock.now(), slot_of(key)
+        slot = self.state.slots.get(place)
+        if slot is None or slot.begun_at + KEPT <= now or (slot.receipt is None and slot.locked_until <= now):
+            self.state.slots[place] = Slot(key=key, locked_until=now + IN_FLIGHT, begun_at=now)
+            return None
+        if slot.key.request_sha256 != key.request_sha256:
+            raise KeyReused("This Idempotency-Key was used for another request.")
+        if slot.receipt is None:
+            raise KeyInFlight("A request with this Idempotency-Key is still being carried out.")
+        return slot.receipt
+
+    async def release(self, key: ReceiptKey) -> None:
+        """Give up a reservation."""
+        await checkpoint()
+        slot = self.state.slots.get(slot_of(key))
+        if slot is not None and slot.receipt is None:
+            del self.state.slots[slot_of(key)]
+
+    async def keep(self, receipt: Receipt) -> None:
+        """Store the answer of a reserved key."""
+        await checkpoint()
+        self.state.keep(receipt)
+
+    async def default_engine(self, tenant: TenantId) -> EngineName | None:
+        """Return the engine that the tenant has chosen."""
+        await checkpoint()
+        return self.state.engines.get(tenant)
+
+    async def set_default_engine(self, tenant: TenantId, engine: EngineName) -> None:
+        """Store the tenant's choice."""
+        await checkpoint()
+        self.state.engines[tenant] = engine
+
+    async def erase(self, tenant: TenantId, session_id: SessionId) -> None:
+        """Remove a session with all its content; the ledger stays."""
+        await checkpoint()
+        shelf = self.state.shelf(tenant, session_id)
+        if queue(shelf.tasks.values()):
+            raise Stale("A task of the session is still open.")
+        del self.state.shelves[tenant, session_id]
+        for task_id in shelf.tasks:
+            del self.state.where[tenant, task_id]
+
+    async def ping(self) -> None:
+        """Answer."""
+        await checkpoint()
+
+    def _task_view(self, tenant: TenantId, task_id: TaskId) -> TaskView:
+        turn = self.state.turn(tenant, task_id)
+        return TaskView(task=turn.task, approvals=turn.pending, usage=turn.usage)
+
+
+def _view(shelf: Shelf) -> SessionView:
+    waiting = queue(shelf.tasks.values())
+    live = next((task.status for task in waiting if task.is_live), None)
+    return SessionView(session=shelf.session, activity=live or (TaskStatus.QUEUED if waiting else None))
+
+
+def _page(shelf: Shelf) -> Page:
+    is_driven = any(hold.node is not None for hold in shelf.holds.values())
+    return Page(entries=(), head=len(shelf.log), position=shelf.position, bound=shelf.bound, is_driven=is_driven)
+
+
+def _age(shelf: Shelf) -> tuple[datetime, str]:
+    return (shelf.session.created_at, shelf.session.id)
+
+
+def _marked(shelf: Shelf, message: Message) -> Message:
+    task = shelf.tasks.get(message.task_id)
+    return evolve(message, attachments_refused=task is not None and task.attachments_refused)
+
+
+def _approval_expired(shelf: Shelf, task: Task, now: datetime) -> bool:
+    return any(a.is_pending and a.task_id == task.id and a.expires_at <= now for a in shelf.approvals.values())

@@ -1,0 +1,73 @@
+"""The application: routes over a runtime.
+
+Law: the application opens the runtime it is given and knows no adapter.
+"""
+
+from collections.abc import AsyncIterator, Callable, Collection
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+
+from litestar import Litestar, Router
+from litestar.exceptions import HTTPException
+from litestar.openapi import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin
+from litestar.types import ASGIApp
+
+from agentcore import __version__
+from agentcore.errors import AgentcoreError
+from agentcore.runtime import Runtime
+from agentcore_http import ws
+from agentcore_http.auth.origin import Doorman
+from agentcore_http.problems import answer
+from agentcore_http.routes import engines, events, health, sessions, tasks
+from agentcore_http.settings import Settings
+
+API = "/api/v1/agent"
+BODY_BYTES = 1024 * 1024
+
+
+def create_app(
+    open_runtime: Callable[[], AbstractAsyncContextManager[Runtime]],
+    settings: Settings,
+    *,
+    slow_s: float = ws.SLOW_S,
+) -> Litestar:
+    """Make the ASGI application; the runtime is opened when it starts.
+
+    *slow_s*: seconds after which a WebSocket client that does not read is cut off.
+    """
+
+    @asynccontextmanager
+    async def lifespan(app: Litestar) -> AsyncIterator[None]:
+        async with open_runtime() as runtime:
+            app.state.runtime = runtime
+            yield
+
+    def doorman(app: ASGIApp) -> ASGIApp:
+        return Doorman(app, allowed_origins(settings))
+
+    api = Router(
+        API,
+        route_handlers=[*tasks.HANDLERS, *sessions.HANDLERS, *events.HANDLERS, *engines.HANDLERS, ws.stream],
+    )
+    app = Litestar(
+        route_handlers=[api, *health.HANDLERS],
+        lifespan=[lifespan],
+        middleware=[doorman],
+        exception_handlers={AgentcoreError: answer, HTTPException: answer, Exception: answer},
+        openapi_config=OpenAPIConfig(
+            title="agentcore",
+            version=__version__,
+            path="/schema",
+            render_plugins=[JsonRenderPlugin(path="/")],
+        ),
+        request_max_body_size=BODY_BYTES,
+        logging_config=None,
+    )
+    app.state.settings = settings
+    app.state.slow_s = slow_s
+    return app
+
+
+def allowed_origins(settings: Settings) -> Collection[str]:
+    """Return the origins and host names that may use the server besides loopback."""
+    return frozenset(settings.origins or ())

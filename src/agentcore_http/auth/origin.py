@@ -1,0 +1,74 @@
+"""Who may speak to a server on loopback.
+
+Law: a browser on the same machine runs other people's pages.  A page under another origin is refused whatever it
+sends, and so is a request that names this server by a name that is not a loopback one, which is how a page gets
+round the first rule (DNS rebinding).
+"""
+
+from collections.abc import Collection
+from urllib.parse import urlsplit
+
+from attrs import frozen
+from litestar.types import ASGIApp, Receive, Scope, Send
+
+from agentcore.errors import AgentcoreError, OriginRefused, UnsupportedMedia
+from agentcore_http.problems import problem
+from agentcore_http.settings import LOOPBACK
+from agentcore_http.wire import json
+
+REFUSED = "Set AGENTCORE_ORIGINS to the origins and host names that may use this server."
+WITH_BODY = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+
+
+@frozen
+class Doorman:
+    """ASGI middleware: lets requests in, or answers them itself."""
+
+    app: ASGIApp
+    allowed: Collection[str]  #: Origins, or host names, besides loopback.
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Look at the headers, nothing else."""
+        if scope["type"] in {"http", "websocket"}:
+            headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
+            try:
+                self.check(str(scope.get("method", "GET")), headers)
+            except AgentcoreError as error:
+                await _refuse(scope, receive, send, error)
+                return
+        await self.app(scope, receive, send)
+
+    def check(self, method: str, headers: dict[str, str]) -> None:
+        """Raise OriginRefused, or UnsupportedMedia for a body that a form could have sent."""
+        host = headers.get("host", "")
+        if not self._is_known(host):
+            raise OriginRefused(f"This server does not answer to that host name. {REFUSED}")
+        origin = headers.get("origin")
+        if origin is not None and not self._is_ours(origin, host):
+            raise OriginRefused(f"This origin may not use the server. {REFUSED}")
+        if origin is None and headers.get("sec-fetch-site", "none") not in {"none", "same-origin"}:
+            raise OriginRefused(f"Requests from other sites are refused. {REFUSED}")
+        has_body = headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
+        kind = headers.get("content-type", "").partition(";")[0].strip().lower()
+        if method in WITH_BODY and has_body and kind not in {"application/json", "multipart/form-data"}:
+            raise UnsupportedMedia("Send JSON with Content-Type: application/json.")
+
+    def _is_known(self, host: str) -> bool:
+        name = urlsplit(f"//{host}").hostname or ""
+        known = {urlsplit(entry if "//" in entry else f"//{entry}").hostname for entry in self.allowed}
+        return name in LOOPBACK or name in known
+
+    def _is_ours(self, origin: str, host: str) -> bool:
+        return origin in self.allowed or origin in {f"http://{host}", f"https://{host}"}
+
+
+async def _refuse(scope: Scope, receive: Receive, send: Send, error: AgentcoreError) -> None:
+    if str(scope["type"]) == "websocket":
+        await receive()
+        await send({"type": "websocket.close", "code": 4403, "reason": error.code})
+        return
+    status, body, headers = problem(error, scope["path"])
+    raw = [(b"content-type", b"application/problem+json"), (b"connection", b"close")]
+    raw += [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+    await send({"type": "http.response.start", "status": status, "headers": raw})
+    await send({"type": "http.response.body", "body": json.encode(body), "more_body": False})

@@ -1,0 +1,87 @@
+"""A repeated request has one effect and one answer.
+
+Law: the key is reserved before the work, its answer is stored in the work's own commit where there is one, and a
+request that is refused gives the key back, so that nothing is stored when validation fails.
+"""
+
+import hashlib
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from anyio import CancelScope
+from attrs import define
+from litestar import Request, Response
+
+from agentcore.caller import Caller
+from agentcore.changes import Receipt, ReceiptKey
+from agentcore.errors import InvalidRequest
+from agentcore.ports import Store
+from agentcore_http.wire import json
+
+HEADER = "idempotency-key"
+KEY_CHARS = 255
+
+
+@define
+class Keeper:
+    """Makes the receipt that a commit stores, and remembers that it did."""
+
+    key: ReceiptKey | None
+    kept: bool = False
+
+    def receipt(self, status: int, answer: object) -> Receipt | None:
+        """Make the receipt of *answer*; None if the request carries no key."""
+        if self.key is None:
+            return None
+        self.kept = True
+        return Receipt(key=self.key, status=status, body=json.encode(answer).decode())
+
+
+Work = Callable[[Keeper], Awaitable[tuple[int, object]]]
+
+
+async def once(
+    store: Store, caller: Caller, request: Request[Any, Any, Any], work: Work
+) -> Response[bytes]:
+    """Do *work* and answer; under an Idempotency-Key, do it at most once."""
+    key = await _key(caller, request)
+    if key is None:
+        status, answer = await work(Keeper(None))
+        return _response(status, json.encode(answer))
+    stored = await store.begin(key)
+    if stored is not None:
+        return _response(stored.status, stored.body.encode(), {"Idempotency-Replayed": "true"})
+    keeper = Keeper(key)
+    try:
+        status, answer = await work(keeper)
+    except BaseException:
+        with CancelScope(shield=True):
+            await store.release(key)  # changes nothing if the answer was stored
+        raise
+    if not keeper.kept:
+        receipt = keeper.receipt(status, answer)
+        if receipt is not None:
+            await store.keep(receipt)
+    return _response(status, json.encode(answer))
+
+
+async def _key(caller: Caller, request: Request[Any, Any, Any]) -> ReceiptKey | None:
+    text = request.headers.get(HEADER)
+    if text is None:
+        return None
+    if not 1 <= len(text) <= KEY_CHARS or not text.isascii() or not text.isprintable():
+        raise InvalidRequest("Idempotency-Key must be 1 to 255 printable ASCII characters.", "Idempotency-Key")
+    scope = request.scope
+    route = f"{scope['method']} {scope['path']}"
+    digest = hashlib.sha256(scope["query_string"] + b"\n" + await request.body())
+    return ReceiptKey(
+        tenant_id=caller.tenant_id,
+        subject=caller.subject,
+        route=route,
+        key=text,
+        request_sha256=digest.hexdigest(),
+    )
+
+
+def _response(status: int, body: bytes, headers: dict[str, str] | None = None) -> Response[bytes]:
+    return Response(body, status_code=status, headers=headers, media_type="application/json")

@@ -1,0 +1,86 @@
+"""/sessions/{id}/events: the log as server-sent events, or page by page with a long poll."""
+
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from typing import Annotated
+
+import msgspec
+from anyio import move_on_after
+from litestar import Response, get
+from litestar.params import Parameter
+from litestar.response import Stream
+
+from agentcore.feed import Beat, Feed, Frame, Subscribed, parse_after
+from agentcore_http.routes.context import Req, caller_of, runtime_of
+from agentcore_http.routes.openapi import json_response
+from agentcore_http.routes.subscription import encoder_for
+from agentcore_http.wire import requests
+from agentcore_http.wire.frames import Encoded, Encoder
+
+EVENT_STREAM = "text/event-stream"
+Wait = Annotated[float, Parameter(ge=0, le=60)]
+Limit = Annotated[int, Parameter(ge=1, le=1000)]
+
+
+@get("/sessions/{session_id:str}/events")
+async def events(  # noqa: PLR0913 - each is a query parameter
+    request: Req,
+    session_id: str,
+    after: str | None = None,
+    limit: Limit = 500,
+    wait: Wait = 0.0,
+    include: str | None = None,
+) -> Response[bytes] | Stream:
+    """Read the log of a session: as a stream if asked for one, else a page of it."""
+    caller, runtime = caller_of(request), runtime_of(request)
+    found = requests.session_id(session_id)
+    view = await runtime.views.session(caller, found)
+    encoder = encoder_for(view, include)
+    if EVENT_STREAM in request.headers.get("accept", ""):
+        place = parse_after(request.headers.get("last-event-id") or after)
+        feed = await runtime.views.subscribe(caller, found, place)
+        headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
+        return Stream(_stream(feed, encoder, request), media_type=EVENT_STREAM, headers=headers)
+    feed = await runtime.views.subscribe(caller, found, parse_after(after))
+    page = await _page(feed, encoder, request, limit, wait)
+    return json_response(page)
+
+
+async def _stream(feed: Feed, encoder: Encoder, request: Req) -> AsyncIterator[bytes]:
+    clock = runtime_of(request).house.clock
+    async with aclosing(feed.batches()) as batches:
+        async for batch in batches:
+            chunk = b"".join(_sse(frame) for frame in encoder.encode(batch, clock.now()))
+            if chunk:
+                yield chunk
+
+
+def _sse(frame: Encoded) -> bytes:
+    # JSON of ours holds no line break, so one data line is enough.
+    return b"id: %s\nevent: %s\ndata: %s\n\n" % (frame.cursor.encode(), frame.type.encode(), frame.body)
+
+
+async def _page(feed: Feed, encoder: Encoder, request: Req, limit: int, wait: float) -> dict[str, object]:
+    """Collect what there is, however long reading takes; if there is nothing, wait at most *wait* seconds."""
+    items: list[Encoded] = []
+    head, is_current = 0, False
+    async with aclosing(feed.batches()) as batches:
+        while len(items) <= limit and not (is_current and (items or not wait)):
+            batch: list[Frame] | None = None
+            with move_on_after(wait if is_current else None):
+                batch = await anext(batches)
+            if batch is None:
+                break
+            is_current = is_current or not batch
+            head = next((f.snapshot.page.head for f in batch if isinstance(f, Subscribed)), head)
+            told = [frame for frame in batch if not isinstance(frame, Subscribed | Beat)]
+            items += encoder.encode(told, runtime_of(request).house.clock.now())
+    following = items[limit - 1].cursor if len(items) > limit else str(feed.follower.cursor)
+    return {
+        "items": [msgspec.Raw(item.body) for item in items[:limit]],
+        "nextCursor": following,
+        "headSeq": max(head, feed.follower.seq),
+    }
+
+
+HANDLERS = (events,)

@@ -1,0 +1,37 @@
+"""Whether the server lives and can work."""
+
+from anyio import move_on_after
+from litestar import Response, get
+
+from agentcore.errors import Unavailable
+from agentcore_http.routes.context import Req, runtime_of
+from agentcore_http.routes.openapi import json_response
+
+PATIENCE_S = 2.0
+READY, NOT_READY = 200, 503
+
+
+@get("/healthz", include_in_schema=False)
+async def healthz() -> Response[bytes]:
+    """Say that the process is up."""
+    return json_response({"status": "ok"})
+
+
+@get("/readyz", include_in_schema=False)
+async def readyz(request: Req) -> Response[bytes]:
+    """Say whether requests can be served, and if not why."""
+    runtime = runtime_of(request)
+    reasons = ["shutting_down"] if runtime.house.is_draining else []
+    store_answers = False
+    with move_on_after(PATIENCE_S):
+        try:
+            await runtime.store.ping()
+            store_answers = True
+        except Unavailable as error:
+            reasons.append(error.code)
+    if not store_answers and not reasons:
+        reasons.append("store_unavailable")
+    return json_response({"ready": not reasons, "reasons": reasons}, NOT_READY if reasons else READY)
+
+
+HANDLERS = (healthz, readyz)

@@ -1,0 +1,115 @@
+"""/sessions: conversations, their history and their tasks."""
+
+import base64
+import binascii
+import re
+from datetime import datetime
+from typing import Annotated
+
+from litestar import Response, delete, get, patch, post
+from litestar.params import Parameter
+
+from agentcore.errors import InvalidRequest, NotFound
+from agentcore_http.idempotency import Keeper, once
+from agentcore_http.routes.context import Req, caller_of, runtime_of
+from agentcore_http.routes.openapi import accepting, json_response
+from agentcore_http.wire import answers, requests
+
+CREATED, OK = 201, 200
+Limit = Annotated[int, Parameter(ge=1, le=200)]
+
+
+@get("/sessions")
+async def index(request: Req, cursor: str | None = None, limit: Limit = 50) -> Response[bytes]:
+    """List sessions, newest first."""
+    before = _session_cursor(cursor) if cursor else None
+    views = await runtime_of(request).views.sessions(caller_of(request), before, limit + 1)
+    more = views[limit - 1].session if len(views) > limit else None
+    following = None
+    if more is not None:
+        following = base64.urlsafe_b64encode(f"{more.created_at.isoformat()} {more.id}".encode()).decode()
+    items = [answers.session(view) for view in views[:limit]]
+    return json_response(answers.PageAnswer(items=items, next_cursor=following))
+
+
+@get("/sessions/{session_id:str}")
+async def show(request: Req, session_id: str) -> Response[bytes]:
+    """Show a session."""
+    view = await runtime_of(request).views.session(caller_of(request), requests.session_id(session_id))
+    return json_response(answers.session(view))
+
+
+@patch("/sessions/{session_id:str}", operation_class=accepting(requests.RenameBody))
+async def rename(request: Req, session_id: str) -> Response[bytes]:
+    """Give a session another title."""
+    title = requests.decoded(await request.body(), requests.RenameBody).text()
+    view = await runtime_of(request).rename(caller_of(request), requests.session_id(session_id), title)
+    return json_response(answers.session(view))
+
+
+@delete("/sessions/{session_id:str}", status_code=OK)
+async def close(request: Req, session_id: str, *, erase: bool = False) -> Response[bytes]:
+    """Close a session; with ``erase``, remove what was said in it."""
+    caller, runtime = caller_of(request), runtime_of(request)
+
+    async def work(_: Keeper) -> tuple[int, object]:
+        return OK, answers.session(await runtime.close(caller, requests.session_id(session_id), erase=erase))
+
+    return await once(runtime.store, caller, request, work)
+
+
+@get("/sessions/{session_id:str}/messages")
+async def messages(
+    request: Req, session_id: str, after: str | None = None, limit: Limit = 100
+) -> Response[bytes]:
+    """Show the history of a session."""
+    place = _pair(after) if after else (0, 0)
+    found = requests.session_id(session_id)
+    shown = await runtime_of(request).views.messages(caller_of(request), found, place, limit + 1)
+    last = shown[limit - 1] if len(shown) > limit else None
+    following = f"{last.seq}.{last.n}" if last is not None else None
+    items = [answers.message(message) for message in shown[:limit]]
+    return json_response(answers.PageAnswer(items=items, next_cursor=following))
+
+
+@get("/sessions/{session_id:str}/tasks")
+async def tasks(request: Req, session_id: str, after: str | None = None, limit: Limit = 100) -> Response[bytes]:
+    """Show the tasks of a session, in the order in which they came."""
+    place = _pair(after)[0] if after else 0
+    found = requests.session_id(session_id)
+    shown = await runtime_of(request).views.tasks(caller_of(request), found, place, limit + 1)
+    following = str(shown[limit - 1].task.number) if len(shown) > limit else None
+    items = [answers.task(view) for view in shown[:limit]]
+    return json_response(answers.PageAnswer(items=items, next_cursor=following))
+
+
+@post("/sessions/{session_id:str}/oauth-trigger", operation_class=accepting(requests.OAuthBody))
+async def oauth_trigger(request: Req, session_id: str) -> Response[bytes]:
+    """Ask the session's subscribers for consent at another service."""
+    caller, runtime = caller_of(request), runtime_of(request)
+    prompt = requests.decoded(await request.body(), requests.OAuthBody).event()
+
+    async def work(_: Keeper) -> tuple[int, object]:
+        token = request.headers.get("x-oauth-token")
+        await runtime.ask_consent(caller, requests.session_id(session_id), prompt, token)
+        return CREATED, answers.SaidAnswer(message="Consent asked for")
+
+    return await once(runtime.store, caller, request, work)
+
+
+def _session_cursor(text: str) -> tuple[datetime, str]:
+    try:
+        at, found = base64.b64decode(text, altchars=b"-_", validate=True).decode().split(" ")
+        return datetime.fromisoformat(at), requests.session_id(found)
+    except (binascii.Error, ValueError, NotFound):
+        raise InvalidRequest("That is not a cursor of ours.", "cursor") from None
+
+
+def _pair(text: str) -> tuple[int, int]:
+    match = re.fullmatch(r"([0-9]{1,18})(?:\.([0-9]{1,6}))?", text, re.ASCII)
+    if match is None:
+        raise InvalidRequest("That is not a cursor of ours.", "after")
+    return int(match[1]), int(match[2] or 0)
+
+
+HANDLERS = (index, show, rename, close, messages, tasks, oauth_trigger)

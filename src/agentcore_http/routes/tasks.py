@@ -1,0 +1,115 @@
+"""/tasks: prompts and what becomes of them."""
+
+from typing import Annotated
+
+from litestar import Response, delete, get, post
+from litestar.params import Parameter
+
+from agentcore.changes import Receipt
+from agentcore.errors import SessionNotFound
+from agentcore.ids import SessionId
+from agentcore.runtime import Accepted
+from agentcore.task import TaskStatus
+from agentcore_http.idempotency import Keeper, once
+from agentcore_http.routes.context import Req, caller_of, runtime_of, settings_of
+from agentcore_http.routes.openapi import accepting, json_response
+from agentcore_http.wire import answers, requests
+
+CREATED, OK, STILL_STOPPING = 201, 200, 202
+DEFAULT_DEADLINE_S = 3600.0
+BODY_BYTES = 144 * 1024 * 1024  # 20 attachments of 5 MB in base64, and the prompt
+
+
+@post("/tasks", operation_class=accepting(requests.ExecuteBody), request_max_body_size=BODY_BYTES)
+async def execute(request: Req) -> Response[bytes]:
+    """Answer a prompt, in a session or in a new one."""
+    caller, runtime = caller_of(request), runtime_of(request)
+    body = requests.decoded(await request.body(), requests.ExecuteBody)
+    ask = body.ask(settings_of(request).deadline_seconds or DEFAULT_DEADLINE_S)
+
+    async def work(keeper: Keeper) -> tuple[int, object]:
+        def keep(accepted: Accepted) -> Receipt | None:
+            return keeper.receipt(CREATED, answers.accepted(accepted))
+
+        session_id = _session_id(body.session_id)
+        accepted = await runtime.execute(caller, ask, session_id=session_id, on_busy=body.busy, keep=keep)
+        return CREATED, answers.accepted(accepted)
+
+    return await once(runtime.store, caller, request, work)
+
+
+@get("/tasks/{task_id:str}")
+async def show(request: Req, task_id: str) -> Response[bytes]:
+    """Show a task."""
+    view = await runtime_of(request).views.task(caller_of(request), requests.task_id(task_id))
+    return json_response(answers.task(view))
+
+
+@delete("/tasks/{task_id:str}", status_code=OK)
+async def cancel(
+    request: Req, task_id: str, wait: Annotated[float, Parameter(ge=0, le=30)] = 5.0
+) -> Response[bytes]:
+    """Stop a task, and wait until it has stopped."""
+    caller, runtime = caller_of(request), runtime_of(request)
+
+    async def work(_: Keeper) -> tuple[int, object]:
+        view, was_over = await runtime.cancel(caller, requests.task_id(task_id), wait)
+        status = view.task.status
+        if was_over:
+            said = "Task already finished"
+        elif status is TaskStatus.CANCELLED:
+            said = "Task cancelled"
+        else:
+            return STILL_STOPPING, answers.StoppedAnswer(task_id=view.task.id, status="cancelling", message="Stopping")
+        return OK, answers.StoppedAnswer(task_id=view.task.id, status=status.value, message=said)
+
+    return await once(runtime.store, caller, request, work)
+
+
+@post(
+    "/tasks/{task_id:str}/inject",
+    operation_class=accepting(requests.InjectBody),
+    request_max_body_size=BODY_BYTES,
+)
+async def inject(request: Req, task_id: str) -> Response[bytes]:
+    """Stop a live task and go on with a message in its place."""
+    caller, runtime = caller_of(request), runtime_of(request)
+    ask = requests.decoded(await request.body(), requests.InjectBody).ask()
+
+    async def work(keeper: Keeper) -> tuple[int, object]:
+        def answer(accepted: Accepted) -> answers.InjectedAnswer:
+            return answers.InjectedAnswer(session_id=accepted.session_id, task_id=accepted.task_id)
+
+        def keep(accepted: Accepted) -> Receipt | None:
+            return keeper.receipt(CREATED, answer(accepted))
+
+        return CREATED, answer(await runtime.inject(caller, requests.task_id(task_id), ask, keep=keep))
+
+    return await once(runtime.store, caller, request, work)
+
+
+@post("/tasks/{task_id:str}/approve", operation_class=accepting(requests.ApproveBody))
+async def approve(request: Req, task_id: str) -> Response[bytes]:
+    """Approve or reject what a task waits for."""
+    caller, runtime = caller_of(request), runtime_of(request)
+    body = requests.decoded(await request.body(), requests.ApproveBody)
+
+    async def work(_: Keeper) -> tuple[int, object]:
+        found = requests.task_id(task_id)
+        decision = body.decide(caller.subject)
+        decided = await runtime.decide(caller, found, decision)
+        said = "Command approved" if body.approved else "Command rejected"
+        return CREATED, answers.DecidedAnswer(message=said, task_id=found, approval_id=decided)
+
+    return await once(runtime.store, caller, request, work)
+
+
+def _session_id(text: str | None) -> SessionId | None:
+    """Read the id of a session to go on with; one that cannot exist is one that does not."""
+    try:
+        return requests.session_id(text) if text is not None else None
+    except SessionNotFound:
+        return None
+
+
+HANDLERS = (execute, show, cancel, inject, approve)

@@ -1,0 +1,144 @@
+"""What can be set, read once and checked whole.
+
+Law: environment over ``agentcore.toml`` over default.  A variable ``AGENTCORE_*`` that is not known, or a value that
+is malformed, stops the start with its name.  Secrets never stand in a repr.
+"""
+
+import os
+import tomllib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+from attrs import Attribute, evolve, field, fields, frozen
+
+PREFIX = "AGENTCORE_"
+LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+
+
+class SettingsError(Exception):
+    """A setting is unknown or malformed."""
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise ValueError("a non-empty text")
+    return value.strip()
+
+
+def _number(value: object) -> float:
+    try:
+        number = float(str(value))
+    except ValueError:
+        raise ValueError("a number") from None
+    if not 0 < number < 1e9:
+        raise ValueError("a positive number")
+    return number
+
+
+def _words(value: object) -> tuple[str, ...]:
+    if isinstance(value, list):
+        return tuple(_text(word) for word in value)
+    return tuple(word.strip() for word in _text(value).split(",") if word.strip())
+
+
+def _path(value: object) -> Path:
+    return Path(_text(value)).expanduser()
+
+
+def _url(value: object) -> str:
+    text = _text(value).rstrip("/")
+    if not text.startswith(("http://", "https://")):
+        raise ValueError("an address that begins with http:// or https://")
+    return text
+
+
+def _dsn(value: object) -> str:
+    text = _text(value)
+    if not (text.startswith(("postgresql://", "postgres://")) or "=" in text):
+        raise ValueError("a PostgreSQL address such as postgresql://user@host/database")
+    return text
+
+
+def _auth(value: object) -> str:
+    if value != "none":
+        raise ValueError("none (the other modes are not part of this release)")
+    return "none"
+
+
+def _setting(read: Callable[[object], Any], doc: str, *, env: str | None = None, secret: bool = False) -> Any:  # noqa: ANN401 - attrs fields are untyped
+    return field(default=None, repr=not secret, metadata={"read": read, "doc": doc, "env": env})
+
+
+@frozen(kw_only=True)
+class Settings:
+    """Everything that can be set; None means that nobody said."""
+
+    auth: str | None = _setting(_auth, "Who the caller is: `none` trusts `X-Tenant-Id` and `X-User-Id`, on loopback.")
+    database_url: str | None = _setting(_dsn, "PostgreSQL; absent: an embedded server in the data dir.", secret=True)
+    data_dir: Path | None = _setting(_path, "Where the embedded database, keys and weights lie.")
+    default_engine: str | None = _setting(_text, "Engine of new sessions; else the first usable one.")
+    secret_key: str | None = _setting(
+        _text, "Key from which tokens are derived; made in the data dir if absent.", secret=True
+    )
+    origins: tuple[str, ...] | None = _setting(_words, "Browser origins and host names allowed besides our own.")
+    public_url: str | None = _setting(_url, "Base URL under which others reach this server.")
+    deadline_seconds: float | None = _setting(_number, "Time a task has if its request does not say; 3600.")
+    drain_seconds: float | None = _setting(_number, "Time that live tasks have when the server stops; 5.")
+    anthropic_model: str | None = _setting(_text, "Model of `claude_api`.")
+    openai_model: str | None = _setting(_text, "Model of `openai`.")
+    local_model: Path | None = _setting(_path, "A GGUF file for `local`, in place of the SmolLM2 that is fetched.")
+    anthropic_api_key: str | None = _setting(
+        _text, "Key of `claude_api`.", env="ANTHROPIC_API_KEY", secret=True
+    )
+    anthropic_base_url: str | None = _setting(
+        _url, "Another server that speaks Anthropic's wire.", env="ANTHROPIC_BASE_URL"
+    )
+    openai_api_key: str | None = _setting(_text, "Key of `openai`.", env="OPENAI_API_KEY", secret=True)
+    openai_base_url: str | None = _setting(_url, "Another server that speaks OpenAI's wire.", env="OPENAI_BASE_URL")
+
+    @property
+    def data(self) -> Path:
+        """The data dir: the one that is set, else the platform's."""
+        return self.data_dir or Path(platformdirs.user_data_dir("agentcore", appauthor=False))
+
+
+def variable(attribute: "Attribute[Any]") -> str:
+    """Return the environment variable of a setting."""
+    return str(attribute.metadata["env"] or PREFIX + attribute.name.upper())
+
+
+def load(environ: Mapping[str, str] | None = None, config: Path | None = None) -> Settings:
+    """Read all settings; raises SettingsError that names the culprit."""
+    environ = os.environ if environ is None else environ
+    known = {variable(attribute): attribute for attribute in fields(Settings)}
+    unknown = sorted(name for name in environ if name.startswith(PREFIX) and name not in known)
+    if unknown:
+        raise SettingsError(f"{unknown[0]} is not a setting. Known: {', '.join(sorted(known))}.")
+    values = _from_file(config) if config else {}
+    for name, attribute in known.items():
+        if environ.get(name):
+            values[attribute.name] = _read(name, attribute, environ[name])
+    return evolve(Settings(), **values)
+
+
+def _from_file(path: Path) -> dict[str, Any]:
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise SettingsError(f"There is no file {path.name} to read settings from.") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path.name} is not TOML: {error}.") from None
+    known = {attribute.name: attribute for attribute in fields(Settings)}
+    unknown = sorted(set(content) - set(known))
+    if unknown:
+        raise SettingsError(f"{path.name}: {unknown[0]} is not a setting. Known: {', '.join(sorted(known))}.")
+    return {name: _read(f"{path.name}: {name}", known[name], value) for name, value in content.items()}
+
+
+def _read(name: str, attribute: "Attribute[Any]", value: object) -> object:
+    try:
+        return attribute.metadata["read"](value)
+    except ValueError as error:
+        raise SettingsError(f"{name} must be {error}.") from None

@@ -1,0 +1,155 @@
+"""The event stream and its commands over a WebSocket.
+
+Law: one task writes and one reads; what is written is a frame of the log or the answer to a client's frame.  A
+client that does not read is cut off with 4408 and comes back with its cursor: nothing is kept for it here but
+what is on its way.
+"""
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+import anyio
+import msgspec
+from anyio import fail_after
+from attrs import define, field
+from litestar import WebSocket, websocket
+from litestar.exceptions import WebSocketDisconnect
+
+from agentcore.caller import Caller
+from agentcore.errors import AgentcoreError, InvalidRequest, NotFound
+from agentcore.feed import Feed, parse_after
+from agentcore.ids import SessionId
+from agentcore.runtime import Runtime
+from agentcore_http.problems import problem
+from agentcore_http.routes.context import caller_of, runtime_of, settings_of
+from agentcore_http.routes.subscription import encoder_for
+from agentcore_http.routes.tasks import DEFAULT_DEADLINE_S
+from agentcore_http.wire import answers, requests
+from agentcore_http.wire.frames import Encoder
+from agentcore_http.wire.json import encode
+
+NOT_FOUND, BAD_REQUEST, TOO_SLOW, GOING_AWAY = 4404, 4400, 4408, 1001
+SLOW_S = 20.0
+
+Socket = WebSocket[Any, Any, Any]
+T = TypeVar("T")
+
+
+@websocket("/sessions/{session_id:str}/stream")
+async def stream(socket: Socket, session_id: str, after: str | None = None, include: str | None = None) -> None:
+    """Show a session from a cursor on, and take commands."""
+    runtime = runtime_of(socket)
+    await socket.accept()
+    try:
+        caller = caller_of(socket)
+        found = requests.session_id(session_id)
+        view = await runtime.views.session(caller, found)
+        encoder = encoder_for(view, include)
+        feed = await runtime.views.subscribe(caller, found, parse_after(after))
+    except AgentcoreError as error:
+        code = NOT_FOUND if isinstance(error, NotFound) else BAD_REQUEST
+        await socket.close(code=code, reason=error.code)
+        return
+    slow_s = float(socket.app.state.slow_s)
+    deadline_s = settings_of(socket).deadline_seconds or DEFAULT_DEADLINE_S
+    await Connection(socket, runtime, caller, found, encoder, slow_s, deadline_s).serve(feed)
+
+
+@define(eq=False)
+class Connection:
+    """One subscriber on one socket."""
+
+    socket: Socket
+    runtime: Runtime
+    caller: Caller
+    session_id: SessionId
+    encoder: Encoder
+    slow_s: float  #: Seconds that one frame may take to be accepted by the client.
+    deadline_s: float
+    _sending: anyio.Lock = field(factory=lambda: anyio.Lock(fast_acquire=True))
+
+    async def serve(self, feed: Feed) -> None:
+        """Write and read until one side has had enough."""
+        close: tuple[int, str] | None = None
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._read, tasks.cancel_scope)
+            try:
+                await self._write(feed)
+            except TimeoutError:
+                close = (TOO_SLOW, "too slow: resume with the last cursor")
+            except NotFound:
+                close = (NOT_FOUND, "session_not_found")
+            except WebSocketDisconnect:
+                close = None
+            finally:
+                tasks.cancel_scope.cancel()
+        if close is not None:
+            with anyio.move_on_after(self.slow_s):
+                await self.socket.close(code=close[0], reason=close[1])
+
+    async def _write(self, feed: Feed) -> None:
+        now = self.runtime.house.clock.now
+        async for batch in feed.batches():
+            for frame in self.encoder.encode(batch, now()):
+                await self._send(frame.body)
+
+    async def _send(self, body: bytes) -> None:
+        async with self._sending:
+            with fail_after(self.slow_s):
+                await self.socket.send_text(body.decode())
+
+    async def _read(self, scope: anyio.CancelScope) -> None:
+        try:
+            while True:
+                await self._answer(await self.socket.receive_text())
+        except (WebSocketDisconnect, TimeoutError):
+            scope.cancel()
+
+    async def _answer(self, text: str) -> None:
+        """Carry out one frame of the client, and say what became of it."""
+        frame: dict[str, Any] = {}
+        try:
+            frame = requests.decoded(text.encode(errors="replace"), dict[str, Any])
+            done = await self._carry_out(frame)
+            body: dict[str, Any] = {"type": "ack", "id": frame.get("id")} | msgspec.to_builtins(done)
+        except AgentcoreError as error:
+            status, found, _ = problem(error, self.socket.scope["path"])
+            body = {"type": "problem", "id": frame.get("id"), "status": status}
+            body |= {key: found[key] for key in ("code", "detail", "message")}
+        await self._send(encode(body))
+
+    async def _carry_out(self, frame: Mapping[str, Any]) -> Mapping[str, Any] | msgspec.Struct:
+        match frame.get("type"):
+            case "ping":
+                return {}
+            case "prompt":
+                body = _body(frame, requests.ExecuteBody)
+                ask = body.ask(self.deadline_s)
+                done = await self.runtime.execute(self.caller, ask, session_id=self.session_id, on_busy=body.busy)
+                return answers.accepted(done)
+            case "cancel":
+                view, _ = await self.runtime.cancel(self.caller, _task_id(frame), 0.0)
+                return {"taskId": view.task.id, "status": view.task.status.value}
+            case "inject":
+                ask = _body(frame, requests.InjectBody).ask()
+                done = await self.runtime.inject(self.caller, _task_id(frame), ask)
+                return answers.InjectedAnswer(session_id=done.session_id, task_id=done.task_id)
+            case "approve":
+                body_ = _body(frame, requests.ApproveBody)
+                task_id = _task_id(frame)
+                decided = await self.runtime.decide(self.caller, task_id, body_.decide(self.caller.subject))
+                said = "Command approved" if body_.approved else "Command rejected"
+                return answers.DecidedAnswer(message=said, task_id=task_id, approval_id=decided)
+            case _:
+                raise InvalidRequest("type must be prompt, cancel, inject, approve or ping.", "type")
+
+
+def _body(frame: Mapping[str, Any], kind: type[T]) -> T:
+    return requests.decoded(encode({**frame, "type": None}), kind)
+
+
+def _task_id(frame: Mapping[str, Any]) -> Any:  # noqa: ANN401 - checked here
+    value = frame.get("taskId")
+    if not isinstance(value, str):
+        raise InvalidRequest("taskId must be a text.", "taskId")
+    return requests.task_id(value)
