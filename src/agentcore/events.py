@@ -12,7 +12,15 @@ from attrs import frozen
 
 from agentcore.ids import ApprovalId, MessageId
 from agentcore.messages import Part
-from agentcore.task import ErrorCode, TaskEnd, TaskEvent, TaskParked, TaskQueued, TaskRequeued, TaskStarted
+from agentcore.task import (
+    ErrorCode,
+    TaskEnd,
+    TaskEvent,
+    TaskParked,
+    TaskQueued,
+    TaskRequeued,
+    TaskStarted,
+)
 from agentcore.usage import Outcome, Usage
 
 

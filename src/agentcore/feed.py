@@ -14,7 +14,16 @@ from anyio import move_on_after
 from attrs import define, field, frozen
 
 from agentcore.errors import InvalidRequest
-from agentcore.follow import Cursor, Follower, Heard, Need, Reset, ResetReason, Shown, Step
+from agentcore.follow import (
+    Cursor,
+    Follower,
+    Heard,
+    Need,
+    Reset,
+    ResetReason,
+    Shown,
+    Step,
+)
 from agentcore.ids import SessionId, TenantId
 from agentcore.ports import Bus, Ear, Snapshot, Store
 

@@ -21,7 +21,13 @@ from attrs import define, evolve, field
 from agentcore.briefing import engine_request
 from agentcore.changes import Changes, Said
 from agentcore.commands import Command, Continue
-from agentcore.errors import ContextTooLarge, EngineFailed, StoreUnavailable, TaskConflict, Unavailable
+from agentcore.errors import (
+    ContextTooLarge,
+    EngineFailed,
+    StoreUnavailable,
+    TaskConflict,
+    Unavailable,
+)
 from agentcore.events import Broke, Ended, EngineEvent
 from agentcore.follow import Live
 from agentcore.house import House

@@ -19,7 +19,15 @@ from agentcore.commands import Command, Continue, Expire, Recover
 from agentcore.errors import TaskConflict
 from agentcore.events import Broke, Ended, Event, Prompted, TextKind, TextSaid
 from agentcore.ids import MessageId
-from agentcore.messages import Message, Part, Role, TextPart, ThinkingPart, clean, joined
+from agentcore.messages import (
+    Message,
+    Part,
+    Role,
+    TextPart,
+    ThinkingPart,
+    clean,
+    joined,
+)
 from agentcore.session import Session, SessionStatus
 from agentcore.task import ErrorCode, Task, TaskEvent, TaskStarted, TaskStatus
 from agentcore.usage import OpenCall, Usage

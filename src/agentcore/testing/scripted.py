@@ -128,8 +128,8 @@ class ScriptedRun:
                 case Stubborn(seconds):
                     self.stubborn_s = seconds
                 case Await(asked):
-                    async for event in self._act(asked):
-                        yield event
+                    async for said in self._act(asked):
+                        yield said
                 case _:
                     self.said.append(move)
                     yield move

@@ -14,8 +14,24 @@ from agentcore.changes import Blob, Changes, Logged, Receipt, ReceiptKey
 from agentcore.errors import SessionNotFound, TaskConflict, TaskNotFound
 from agentcore.events import TextKind, TextSaid, ToolUse, bounds_attempt
 from agentcore.follow import Entry
-from agentcore.ids import ApprovalId, ChangeId, EngineName, NodeId, SessionId, TaskId, TenantId
-from agentcore.messages import Message, Part, Role, TextPart, ThinkingPart, ToolUsePart, joined
+from agentcore.ids import (
+    ApprovalId,
+    ChangeId,
+    EngineName,
+    NodeId,
+    SessionId,
+    TaskId,
+    TenantId,
+)
+from agentcore.messages import (
+    Message,
+    Part,
+    Role,
+    TextPart,
+    ThinkingPart,
+    ToolUsePart,
+    joined,
+)
 from agentcore.ports import Fenced, Lease, Stale
 from agentcore.session import Session
 from agentcore.task import Task, TaskQueued, TaskRequeued

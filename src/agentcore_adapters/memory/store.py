@@ -11,7 +11,15 @@ from agentcore.errors import KeyInFlight, KeyReused
 from agentcore.follow import Page
 from agentcore.ids import ChangeId, EngineName, SessionId, TaskId, TenantId
 from agentcore.messages import Message, Role
-from agentcore.ports import Clock, Committed, Lease, SessionView, Snapshot, Stale, TaskView
+from agentcore.ports import (
+    Clock,
+    Committed,
+    Lease,
+    SessionView,
+    Snapshot,
+    Stale,
+    TaskView,
+)
 from agentcore.session import Session
 from agentcore.task import Task, TaskStatus
 from agentcore.turn import Turn

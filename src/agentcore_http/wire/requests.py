@@ -17,7 +17,13 @@ from agentcore.admission import OnBusy
 from agentcore.approval import OnReject
 from agentcore.asking import DEADLINE_S, Ask, Attachment
 from agentcore.commands import Decide
-from agentcore.errors import InvalidRequest, SessionNotFound, TaskNotFound, TooLarge, UnsupportedMedia
+from agentcore.errors import (
+    InvalidRequest,
+    SessionNotFound,
+    TaskNotFound,
+    TooLarge,
+    UnsupportedMedia,
+)
 from agentcore.events import OAuthPrompted
 from agentcore.ids import ApprovalId, EngineName, SessionId, TaskId
 from agentcore.messages import is_storable

@@ -1,0 +1,75 @@
+"""Domain values as JSON, for the columns that hold them.
+
+Law: every member of a union carries its tag, tags never change, and old rows stay readable: unknown keys are
+ignored, missing ones take their default.
+"""
+
+import re
+from collections.abc import Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Union, get_args
+
+from cattrs import Converter
+from cattrs.strategies import configure_tagged_union
+
+from agentcore.events import Event
+from agentcore.messages import Part
+from agentcore.task import TaskParams
+
+Json = dict[str, Any]
+
+
+def _tag(kind: type) -> str:
+    """Return the stable name of a class: ``TaskStarted`` is ``task_started``."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", kind.__name__).lower()
+
+
+def _converter() -> Converter:
+    converter = Converter(forbid_extra_keys=False)
+    converter.register_unstructure_hook(datetime, datetime.isoformat)
+    converter.register_structure_hook(datetime, lambda text, _: datetime.fromisoformat(text))
+    converter.register_unstructure_hook(Decimal, str)
+    converter.register_structure_hook(Decimal, lambda text, _: Decimal(text))
+    for union in (Part, Event):
+        # The alias is flat: Python joins unions of unions.
+        configure_tagged_union(Union[get_args(union)], converter, tag_name="type", tag_generator=_tag)
+    return converter
+
+
+_CONVERTER = _converter()
+_PART: Any = Union[get_args(Part)]  # noqa: UP007
+_EVENT: Any = Union[get_args(Event)]  # noqa: UP007
+
+
+def event_json(event: Event) -> Json:
+    """Write an event of the log."""
+    done: Json = _CONVERTER.unstructure(event, unstructure_as=_EVENT)
+    return done
+
+
+def event(json: Json) -> Event:
+    """Read an event of the log."""
+    done: Event = _CONVERTER.structure(json, _EVENT)
+    return done
+
+
+def parts_json(parts: Sequence[Part]) -> list[Json]:
+    """Write the parts of a message."""
+    return [_CONVERTER.unstructure(part, unstructure_as=_PART) for part in parts]
+
+
+def parts(json: Sequence[Json]) -> tuple[Part, ...]:
+    """Read the parts of a message."""
+    return tuple(_CONVERTER.structure(part, _PART) for part in json)
+
+
+def params_json(params: TaskParams) -> Json:
+    """Write the parameters of a task."""
+    done: Json = _CONVERTER.unstructure(params)
+    return done
+
+
+def params(json: Json) -> TaskParams:
+    """Read the parameters of a task."""
+    return _CONVERTER.structure(json, TaskParams)

@@ -1,0 +1,1 @@
+"""PostgreSQL: the store, and a server of our own where there is none."""

@@ -1,0 +1,122 @@
+"""Running PostgreSQL, which refuses to run as root.
+
+Law: not root: directly.  Root: in a user namespace, where files stay root's and no permission is changed; where
+namespaces are forbidden, as the user ``nobody``, if that user can reach everything; else an error that says what to
+do.  A data folder stays with the way that made it.
+"""
+
+import ctypes
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import IO
+
+from attrs import frozen
+
+from agentcore_adapters.postgres.errors import StoreStartError
+
+UNSHARE = ("unshare", "--user", "--map-user=65534", "--map-group=65534", "--")
+PR_SET_PDEATHSIG = 1
+
+
+@frozen
+class RunAs:
+    """How to start a program of the server."""
+
+    prefix: tuple[str, ...] = ()
+    user: int | None = None
+    group: int | None = None
+
+    def run(self, command: Sequence[str]) -> subprocess.CompletedProcess[str]:
+        """Run a program to its end."""
+        return subprocess.run(  # noqa: S603 - the command is ours
+            [*self.prefix, *command],
+            env=environment(),
+            cwd="/",
+            user=self.user,
+            group=self.group,
+            extra_groups=[] if self.user is not None else None,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    def start(self, command: Sequence[str], output: IO[bytes]) -> "subprocess.Popen[bytes]":
+        """Start a program that dies with this process.
+
+        Call it from the main thread: the signal comes when the *thread* ends that has started the program.
+        """
+        return subprocess.Popen(  # noqa: S603 - the command is ours
+            [*self.prefix, *command],
+            env=environment(),
+            cwd="/",
+            user=self.user,
+            group=self.group,
+            extra_groups=[] if self.user is not None else None,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,  # so that Ctrl-C at the terminal reaches its owner first
+            preexec_fn=_die_with_parent(os.getpid()),  # noqa: PLW1509 - prctl has no other place; nothing forks here
+        )
+
+    def own(self, path: Path) -> None:
+        """Give a folder of ours to the user that the server runs as."""
+        if self.user is not None and self.group is not None:
+            os.chown(path, self.user, self.group)
+
+
+def choose(data: Path) -> RunAs:
+    """Return how to run the server of *data*, or raise StoreStartError."""
+    if sys.platform == "win32" or os.geteuid() != 0:
+        return RunAs()
+    owner = data.stat().st_uid if data.exists() else None
+    if owner in {None, 0} and _namespaces_work():
+        return RunAs(prefix=UNSHARE)
+    nobody = pwd.getpwnam("nobody")
+    if owner in {None, nobody.pw_uid}:
+        as_nobody = RunAs(user=nobody.pw_uid, group=nobody.pw_gid)
+        if _reaches(as_nobody, data.parent):
+            return as_nobody
+    raise StoreStartError(
+        "PostgreSQL does not run as root, user namespaces are forbidden here, and the user nobody cannot reach the "
+        "data folder. Run agentcore as another user, choose a data folder with --data-dir that everybody may enter, "
+        "or set AGENTCORE_DATABASE_URL."
+    )
+
+
+def environment() -> Mapping[str, str]:
+    """Return the little that the server's programs are given."""
+    return {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C.UTF-8", "TZ": "UTC"}
+
+
+def _namespaces_work() -> bool:
+    if shutil.which("unshare") is None:
+        return False
+    return subprocess.run([*UNSHARE, "true"], capture_output=True, check=False).returncode == 0  # noqa: S603
+
+
+def _reaches(run_as: RunAs, folder: Path) -> bool:
+    try:
+        return run_as.run(["test", "-x", str(folder)]).returncode == 0
+    except OSError:
+        return False
+
+
+def _die_with_parent(parent: int) -> Callable[[], None] | None:
+    """Return what a child does first on Linux: ask for a fast shutdown (SIGINT) when its parent is gone."""
+    if not sys.platform.startswith("linux"):
+        return None
+    libc = ctypes.CDLL(None, use_errno=True)
+
+    def ask() -> None:
+        libc.prctl(PR_SET_PDEATHSIG, signal.SIGINT, 0, 0, 0)
+        if os.getppid() != parent:  # it died between fork and prctl
+            os._exit(1)
+
+    return ask

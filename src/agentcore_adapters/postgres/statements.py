@@ -1,0 +1,195 @@
+"""The statements.
+
+Law: every one of them names the tenant; row-level security says it again.
+"""
+
+# ------------------------------------------------------------------------------------------------------------ locks
+LOCK_SESSION = "SELECT version FROM session WHERE tenant_id = %s AND id = %s FOR NO KEY UPDATE"
+LOCK_TASKS = (
+    "SELECT id, version, lease_epoch, lease_owner FROM task WHERE tenant_id = %s AND id = ANY (%s::uuid[]) "
+    "ORDER BY id FOR UPDATE"
+)
+LOCK_HEAD = "SELECT head, text_pos, bound FROM log_head WHERE tenant_id = %s AND session_id = %s FOR NO KEY UPDATE"
+
+# ----------------------------------------------------------------------------------------------------------- writes
+PUT_TENANT = "INSERT INTO tenant (id) VALUES (%s) ON CONFLICT DO NOTHING"
+NEW_SESSION = """
+    INSERT INTO session (tenant_id, id, owner_sub, engine, title, voice_mode, status, version, created_at, updated_at)
+    VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"""
+NEW_HEAD = "INSERT INTO log_head (tenant_id, session_id) VALUES (%s, %s)"
+MOVE_SESSION = """
+    UPDATE session SET title = %s, status = %s, version = %s, updated_at = %s WHERE tenant_id = %s AND id = %s"""
+NEW_TASK = """
+    INSERT INTO task (tenant_id, id, session_id, number, priority, engine, params, prompt, status, version, attempt,
+                      crashes, deadline, created_at)
+    VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"""
+MOVED = """
+    UPDATE task SET status = %s, version = %s, attempt = %s, crashes = %s, stop_code = %s, error_code = %s, result = %s,
+                    attachments_refused = %s, started_at = %s, completed_at = %s"""
+MOVE_TASK = MOVED + " WHERE tenant_id = %s AND id = %s"
+TAKE_TASK = (
+    MOVED
+    + """, lease_owner = %s, lease_expires_at = clock_timestamp() + make_interval(secs => %s),
+          lease_epoch = lease_epoch + 1 WHERE tenant_id = %s AND id = %s RETURNING lease_epoch"""
+)
+LET_GO_TASK = (
+    MOVED
+    + """, lease_epoch = lease_epoch + (lease_owner IS NOT NULL)::int, lease_owner = NULL, lease_expires_at = NULL
+          WHERE tenant_id = %s AND id = %s"""
+)
+SET_CHANGE = "UPDATE task SET change_id = %s WHERE tenant_id = %s AND id = %s AND completed_at IS NULL"
+MOVE_HEAD = """
+    UPDATE log_head SET head = %s, text_pos = %s, bound = greatest(bound, %s) WHERE tenant_id = %s AND session_id = %s"""
+APPEND = """
+    INSERT INTO session_event (tenant_id, session_id, created_at, seq, text_pos, task_id, attempt, event)
+    SELECT %s, %s, %s, e.* FROM unnest(%s::bigint[], %s::bigint[], %s::uuid[], %s::int[], %s::jsonb[]) AS e"""
+PUT_MESSAGES = """
+    INSERT INTO message (tenant_id, session_id, seq, n, id, task_id, role, parts, interrupted, created_at)
+    SELECT %s, %s, m.* FROM unnest(%s::bigint[], %s::smallint[], %s::text[], %s::uuid[], %s::text[], %s::jsonb[],
+                                   %s::boolean[], %s::timestamptz[]) AS m"""
+PUT_APPROVAL = """
+    INSERT INTO approval (tenant_id, id, task_id, tool_use_id, tool_name, input, input_sha256, expires_at, created_at,
+                          decision, on_reject, decided_by, reason, decided_at)
+    VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+    ON CONFLICT ON CONSTRAINT approval_pk DO UPDATE
+    SET decision = excluded.decision, on_reject = excluded.on_reject, decided_by = excluded.decided_by,
+        reason = excluded.reason, decided_at = excluded.decided_at WHERE approval.decision IS NULL"""
+PUT_CALL = """
+    INSERT INTO provider_call (tenant_id, task_id, call_key, model, input_tokens, start, created_at)
+    VALUES (%s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING"""
+PUT_USAGE = """
+    INSERT INTO usage_record (tenant_id, task_id, session_id, call_key, provider_message_id, engine, model, outcome,
+                              fidelity, input_tokens, output_tokens, cached_input_tokens, cache_write_input_tokens,
+                              reasoning_tokens, cost_usd, created_at)
+    VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING"""
+PUT_BLOB = """
+    INSERT INTO blob (tenant_id, sha256, media_type, data) VALUES (%s, %s, %s, %s) ON CONFLICT DO NOTHING"""
+PUT_BLOB_REF = "INSERT INTO blob_ref (tenant_id, session_id, sha256) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING"
+KEEP_RECEIPT = """
+    UPDATE idempotency_key SET status = %s, body = %s
+    WHERE tenant_id = %s AND sub = %s AND route = %s AND key = %s AND status IS NULL"""
+ERASE_EVENTS = "DELETE FROM session_event WHERE tenant_id = %s AND session_id = %s"
+ERASE_CALLS = """
+    DELETE FROM provider_call WHERE tenant_id = %s AND task_id IN
+      (SELECT id FROM task WHERE tenant_id = %s AND session_id = %s)"""
+ERASE_SESSION = "DELETE FROM session WHERE tenant_id = %s AND id = %s"
+SET_ENGINE = """
+    INSERT INTO tenant (id, default_engine) VALUES (%s, %s)
+    ON CONFLICT ON CONSTRAINT tenant_pk DO UPDATE SET default_engine = excluded.default_engine"""
+
+# --------------------------------------------------------------------------------------------------- idempotency keys
+RESERVE = """
+    INSERT INTO idempotency_key (tenant_id, sub, route, key, request_sha256, locked_until)
+    VALUES (%s, %s, %s, %s, %s, clock_timestamp() + interval '60 s')
+    ON CONFLICT ON CONSTRAINT idempotency_key_pk DO UPDATE
+    SET request_sha256 = excluded.request_sha256, locked_until = excluded.locked_until, status = NULL, body = NULL,
+        created_at = clock_timestamp()
+    WHERE idempotency_key.created_at < clock_timestamp() - interval '24 h'
+       OR idempotency_key.status IS NULL AND idempotency_key.locked_until < clock_timestamp()
+    RETURNING 1 AS mine"""
+LOOK_UP = """
+    SELECT request_sha256, status, body FROM idempotency_key
+    WHERE tenant_id = %s AND sub = %s AND route = %s AND key = %s"""
+RELEASE = """
+    DELETE FROM idempotency_key WHERE tenant_id = %s AND sub = %s AND route = %s AND key = %s AND status IS NULL"""
+
+# ------------------------------------------------------------------------------------------------------------ reads
+SESSION = "SELECT * FROM session WHERE tenant_id = %s AND id = %s"
+ACTIVITY = """
+    SELECT status FROM task WHERE tenant_id = %s AND session_id = %s AND completed_at IS NULL
+    ORDER BY status IN ('running', 'awaiting_approval', 'cancelling') DESC LIMIT 1"""
+SESSIONS = """
+    SELECT s.*, (SELECT t.status FROM task t WHERE t.tenant_id = s.tenant_id AND t.session_id = s.id
+                 AND t.completed_at IS NULL
+                 ORDER BY t.status IN ('running', 'awaiting_approval', 'cancelling') DESC LIMIT 1) AS activity
+    FROM session s
+    WHERE s.tenant_id = %s AND (%s::timestamptz IS NULL OR (s.created_at, s.id) < (%s::timestamptz, %s::uuid))
+    ORDER BY s.created_at DESC, s.id DESC LIMIT %s"""
+TASK = "SELECT * FROM task WHERE tenant_id = %s AND id = %s"
+TASKS = """
+    SELECT * FROM task WHERE tenant_id = %s AND session_id = %s AND number > %s ORDER BY number LIMIT %s"""
+OPEN_TASKS = """
+    SELECT * FROM task WHERE tenant_id = %s AND session_id = %s AND completed_at IS NULL
+    ORDER BY started_at IS NULL, priority DESC, number"""
+APPROVALS = "SELECT * FROM approval WHERE tenant_id = %s AND task_id = ANY (%s::uuid[]) ORDER BY created_at, id"
+CALLS = """
+    SELECT * FROM provider_call WHERE tenant_id = %s AND task_id = ANY (%s::uuid[])
+    ORDER BY split_part(call_key, ':', 1)::int, split_part(call_key, ':', 2)::int"""
+LEDGER = "SELECT * FROM usage_record WHERE tenant_id = %s AND task_id = ANY (%s::uuid[]) ORDER BY created_at, call_key"
+HEAD = "SELECT head, text_pos, bound FROM log_head WHERE tenant_id = %s AND session_id = %s"
+SPOKEN = """
+    SELECT task_id, count(*) AS messages, max(seq) FILTER (WHERE role <> 'user') AS spoken FROM message
+    WHERE tenant_id = %s AND task_id = ANY (%s::uuid[]) GROUP BY task_id"""
+SAID = """
+    SELECT v.* FROM session_event v
+    WHERE v.tenant_id = %s AND v.session_id = %s AND v.task_id = ANY (%s::uuid[])
+      AND v.seq > coalesce((SELECT max(m.seq) FROM message m WHERE m.tenant_id = v.tenant_id AND m.task_id = v.task_id
+                            AND m.role <> 'user'), 0)
+    ORDER BY v.seq"""
+SESSION_OF = "SELECT session_id FROM task WHERE tenant_id = %s AND id = %s"
+LAST_CHANGE = "SELECT change_id FROM task WHERE tenant_id = %s AND id = %s FOR UPDATE"
+HISTORY = """
+    SELECT m.*, t.attachments_refused FROM message m JOIN task t ON t.tenant_id = m.tenant_id AND t.id = m.task_id
+    WHERE m.tenant_id = %s AND m.session_id = %s AND m.seq >= coalesce((
+      SELECT max(u.seq) FROM message u
+      WHERE u.tenant_id = %s AND u.session_id = %s AND u.role = 'user' AND u.seq <= (
+        SELECT min(f.seq) FROM (SELECT seq FROM message WHERE tenant_id = %s AND session_id = %s
+                                ORDER BY seq DESC, n DESC LIMIT %s) AS f)), 0)
+    ORDER BY m.seq, m.n"""
+MESSAGES = """
+    SELECT * FROM message WHERE tenant_id = %s AND session_id = %s AND (seq, n) > (%s, %s) ORDER BY seq, n LIMIT %s"""
+BLOBS = "SELECT * FROM blob WHERE tenant_id = %s AND sha256 = ANY (%s)"
+LOG = """
+    SELECT * FROM session_event WHERE tenant_id = %s AND session_id = %s AND seq >= %s ORDER BY seq LIMIT %s"""
+OLDEST = "SELECT seq FROM session_event WHERE tenant_id = %s AND session_id = %s ORDER BY seq LIMIT 1"
+DRIVEN = """
+    SELECT 1 AS driven FROM task WHERE tenant_id = %s AND session_id = %s AND completed_at IS NULL
+    AND lease_owner IS NOT NULL LIMIT 1"""
+ENGINE = "SELECT default_engine FROM tenant WHERE id = %s"
+
+# ---------------------------------------------------------------------------------------------------- across tenants
+HEADS = """
+    SELECT h.session_id, h.head FROM log_head h
+    JOIN unnest(%s::text[], %s::uuid[]) AS w (tenant_id, id) ON w.tenant_id = h.tenant_id AND w.id = h.session_id"""
+EXPIRED = """
+    SELECT tenant_id, session_id, id FROM task
+    WHERE lease_owner IS NULL AND completed_at IS NULL AND (deadline <= clock_timestamp() OR EXISTS (
+      SELECT FROM approval a WHERE a.tenant_id = task.tenant_id AND a.task_id = task.id AND a.decision IS NULL
+        AND a.expires_at <= clock_timestamp()))
+    ORDER BY deadline LIMIT %s"""
+WAITING = """
+    SELECT tenant_id, session_id FROM (
+      SELECT head.*, row_number() OVER (PARTITION BY tenant_id ORDER BY priority DESC, created_at) AS turn FROM (
+        SELECT DISTINCT ON (tenant_id, session_id) tenant_id, session_id, status, lease_owner, lease_expires_at, priority,
+               created_at
+        FROM task WHERE completed_at IS NULL
+        ORDER BY tenant_id, session_id, started_at IS NULL, priority DESC, number) AS head
+      WHERE status = 'queued' OR lease_owner IS NOT NULL AND lease_expires_at <= clock_timestamp()) AS takeable
+    ORDER BY turn, created_at LIMIT %s"""
+FLUSH = "SELECT * FROM flush(%s::text[], %s::uuid[], %s::uuid[], %s::bigint[], %s::int[], %s::text[], %s::bigint[], %s::text[], %s::timestamptz[])"
+FENCES = """
+    SELECT k.id, k.lease_epoch, k.lease_owner FROM task k
+    JOIN unnest(%s::text[], %s::uuid[]) AS w (tenant_id, id) ON w.tenant_id = k.tenant_id AND w.id = k.id"""
+RENEW = """
+    WITH mine AS MATERIALIZED (
+      SELECT k.tenant_id, k.id FROM unnest(%s::text[], %s::uuid[], %s::bigint[]) AS b (tenant_id, id, epoch)
+      JOIN task k ON k.tenant_id = b.tenant_id AND k.id = b.id
+      WHERE k.lease_epoch = b.epoch AND k.lease_owner = %s FOR NO KEY UPDATE OF k SKIP LOCKED
+    ), renewed AS (
+      UPDATE task k SET lease_expires_at = clock_timestamp() + make_interval(secs => %s)
+      FROM mine WHERE k.tenant_id = mine.tenant_id AND k.id = mine.id RETURNING k.id, k.version
+    ) SELECT * FROM renewed"""
+STILL_MINE = """
+    SELECT k.id, k.version FROM unnest(%s::text[], %s::uuid[], %s::bigint[]) AS b (tenant_id, id, epoch)
+    JOIN task k ON k.tenant_id = b.tenant_id AND k.id = b.id WHERE k.lease_epoch = b.epoch AND k.lease_owner = %s"""
+
+# ------------------------------------------------------------------------------------------------------------ leases
+HEAD_TASK = """
+    SELECT id, clock_timestamp() AS now FROM task WHERE tenant_id = %s AND session_id = %s AND completed_at IS NULL
+    ORDER BY started_at IS NULL, priority DESC, number LIMIT 1"""
+LOCK_TASK = "SELECT *, lease_expires_at <= clock_timestamp() AS is_lost FROM task WHERE tenant_id = %s AND id = %s FOR UPDATE"
+TAKE_OVER = """
+    UPDATE task SET lease_owner = %s, lease_expires_at = clock_timestamp() + make_interval(secs => %s),
+                    lease_epoch = lease_epoch + 1
+    WHERE tenant_id = %s AND id = %s RETURNING lease_epoch"""
+EPOCH = "SELECT lease_epoch FROM task WHERE tenant_id = %s AND id = %s"

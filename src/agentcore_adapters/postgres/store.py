@@ -1,0 +1,128 @@
+"""The store on PostgreSQL."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import anyio
+from attrs import frozen
+
+from agentcore.changes import Changes, Receipt, ReceiptKey
+from agentcore.errors import KeyInFlight, KeyReused, SessionNotFound
+from agentcore.follow import Entry
+from agentcore.ids import ChangeId, EngineName, SessionId, TaskId, TenantId
+from agentcore.ports import Committed, Lease, Stale
+from agentcore_adapters.postgres import statements as sql
+from agentcore_adapters.postgres import writer
+from agentcore_adapters.postgres.connection import (
+    Database,
+    Transaction,
+    open_pool,
+    row_of,
+)
+from agentcore_adapters.postgres.flusher import Flusher
+from agentcore_adapters.postgres.leases import TTL_S, PostgresLeases
+from agentcore_adapters.postgres.reads import Reads
+
+
+@frozen
+class PostgresStore(Reads):
+    """Keeps the promises of ``Store``."""
+
+    flusher: Flusher
+
+    async def commit(self, changes: Changes, lease: Lease | None = None) -> Committed:
+        """Store *changes*: text of many sessions together, anything else in a transaction of its own."""
+        if lease is not None and changes.is_text_only:
+            return await self.flusher.commit(changes, lease)
+
+        async def work(transaction: Transaction) -> tuple[Entry, ...]:
+            return await writer.write(transaction, changes, lease)
+
+        return Committed(entries=await self.database.write(changes.tenant_id, work))
+
+    async def last_change(self, tenant: TenantId, task_id: TaskId) -> ChangeId | None:
+        """Return the id of the last change stored under a lease of the task, once no commit of it is under way."""
+
+        async def work(transaction: Transaction) -> ChangeId | None:
+            (found,) = await transaction.arrive(await transaction.send(sql.LAST_CHANGE, tenant, task_id))
+            row = row_of(found)
+            return ChangeId(str(row["change_id"])) if row and row["change_id"] else None
+
+        return await self.database.write(tenant, work)
+
+    async def begin(self, key: ReceiptKey) -> Receipt | None:
+        """Reserve a key, or return its answer."""
+        place = (key.tenant_id, key.subject, key.route, key.key)
+
+        async def work(transaction: Transaction) -> Receipt | None:
+            # Two statements: the look-up must see what the insert has waited for.
+            (mine,) = await transaction.arrive(await transaction.send(sql.RESERVE, *place, key.request_sha256))
+            if mine:
+                return None
+            (found,) = await transaction.arrive(await transaction.send(sql.LOOK_UP, *place))
+            row = row_of(found)
+            if row is None or (row["request_sha256"] == key.request_sha256 and row["status"] is None):
+                raise KeyInFlight("A request with this Idempotency-Key is still being carried out.")
+            if row["request_sha256"] != key.request_sha256:
+                raise KeyReused("This Idempotency-Key was used for another request.")
+            return Receipt(key=key, status=row["status"], body=row["body"])
+
+        return await self.database.write(key.tenant_id, work)
+
+    async def release(self, key: ReceiptKey) -> None:
+        """Give up a reservation."""
+
+        async def work(transaction: Transaction) -> None:
+            await transaction.send(sql.RELEASE, key.tenant_id, key.subject, key.route, key.key)
+
+        await self.database.write(key.tenant_id, work)
+
+    async def keep(self, receipt: Receipt) -> None:
+        """Store the answer of a reserved key."""
+        key = receipt.key
+
+        async def work(transaction: Transaction) -> None:
+            place = (key.tenant_id, key.subject, key.route, key.key)
+            await transaction.send(sql.KEEP_RECEIPT, receipt.status, receipt.body, *place)
+
+        await self.database.write(key.tenant_id, work)
+
+    async def set_default_engine(self, tenant: TenantId, engine: EngineName) -> None:
+        """Store the tenant's choice."""
+
+        async def work(transaction: Transaction) -> None:
+            await transaction.send(sql.SET_ENGINE, tenant, engine)
+
+        await self.database.write(tenant, work)
+
+    async def erase(self, tenant: TenantId, session_id: SessionId) -> None:
+        """Remove a session with all its content; the ledger stays."""
+
+        async def work(transaction: Transaction) -> None:
+            session, tasks = await transaction.arrive(
+                await transaction.send(sql.LOCK_SESSION, tenant, session_id),
+                await transaction.send(sql.OPEN_TASKS, tenant, session_id),
+            )
+            if not session:
+                raise SessionNotFound("There is no such session.")
+            if tasks:
+                raise Stale("A task of the session is still open.")
+            await transaction.send(sql.ERASE_EVENTS, tenant, session_id)
+            await transaction.send(sql.ERASE_CALLS, tenant, tenant, session_id)
+            await transaction.send(sql.ERASE_SESSION, tenant, session_id)
+
+        await self.database.write(tenant, work)
+
+
+@asynccontextmanager
+async def postgres_store(dsn: str, *, lease_ttl_s: float = TTL_S) -> AsyncIterator[tuple[PostgresStore, PostgresLeases]]:
+    """Open the store on a database whose schema is up to date."""
+    async with open_pool(dsn) as pool:
+        database = Database(pool)
+        flusher = Flusher(database)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(flusher.run)
+            try:
+                yield PostgresStore(database, flusher), PostgresLeases(database, lease_ttl_s)
+            finally:
+                tasks.cancel_scope.cancel()

@@ -1,0 +1,219 @@
+"""One commit as statements.
+
+Law: everything is locked and read first, in lock order (session, tasks, log_head); then it is known whether the
+decision still stands, and the writes follow, all at once.  So a commit costs two round trips: locks, and writes with
+the COMMIT; the guards in the schema are the second line.
+"""
+
+from collections.abc import Iterable
+from itertools import chain
+
+from attrs import evolve, frozen
+from psycopg.types.json import Jsonb
+
+from agentcore.changes import Changes, Logged
+from agentcore.errors import SessionNotFound
+from agentcore.events import TextSaid, bounds_attempt
+from agentcore.follow import Entry
+from agentcore.messages import Message
+from agentcore.ports import Fenced, Lease, Stale
+from agentcore.session import Session
+from agentcore.task import Task, TaskQueued
+from agentcore_adapters import codec
+from agentcore_adapters.postgres import statements as sql
+from agentcore_adapters.postgres.connection import Transaction, row_of
+
+
+@frozen(kw_only=True)
+class Place:
+    """Where a log ends, under its lock."""
+
+    head: int
+    position: int
+
+
+async def write(
+    transaction: Transaction, changes: Changes, lease: Lease | None, *, take: tuple[str, float] | None = None
+) -> tuple[Entry, ...]:
+    """Write *changes*, or raise Stale or Fenced; with *take* (node, ttl_s) its task gets a lease."""
+    place = await _lock(transaction, changes, lease)
+    if changes.text_start is not None and changes.text_start != place.position:
+        raise Stale("The text does not begin where the log's text ends.")
+    entries = numbered(changes, place)
+    if changes.session is not None:
+        await _put_session(transaction, changes.session)
+    if lease is not None and changes.id is not None:  # before the task itself: what is final does not change any more
+        await transaction.send(sql.SET_CHANGE, changes.id, lease.tenant_id, lease.task_id)
+    for task in changes.tasks:
+        await _put_task(transaction, task, entries, take)
+    await _put_rest(transaction, changes)
+    await append(transaction, changes, entries)
+    return entries
+
+
+async def _lock(transaction: Transaction, changes: Changes, lease: Lease | None) -> Place:
+    tenant, session_id = changes.tenant_id, changes.session_id
+    task_ids = sorted({task.id for task in changes.tasks} | ({lease.task_id} if lease else set()))
+    session, tasks, head = await transaction.arrive(
+        await transaction.send(sql.LOCK_SESSION, tenant, session_id),
+        await transaction.send(sql.LOCK_TASKS, tenant, task_ids),
+        await transaction.send(sql.LOCK_HEAD, tenant, session_id),
+    )
+    stored = row_of(session)
+    if stored is None and (changes.session is None or changes.session.version != 1):
+        raise SessionNotFound("There is no such session.")
+    if changes.session is not None and changes.session.version != (stored["version"] if stored else 0) + 1:
+        raise Stale("The session has moved on.")
+    known = {str(row["id"]): row for row in tasks}
+    for task in changes.tasks:
+        row = known.get(task.id)
+        if task.version != (row["version"] if row else 0) + 1:
+            raise Stale("The task has moved on.")
+    if lease is not None:
+        row = known.get(lease.task_id)
+        if row is None or row["lease_epoch"] != lease.epoch or row["lease_owner"] != lease.node:
+            raise Fenced("The lease is no longer ours.")
+    place = row_of(head)
+    return Place(head=place["head"], position=place["text_pos"]) if place else Place(head=0, position=0)
+
+
+def numbered(changes: Changes, place: Place) -> tuple[Entry, ...]:
+    """Give each event its seq and its position."""
+    entries: list[Entry] = []
+    position = place.position
+    for seq, logged in enumerate(changes.log, place.head + 1):
+        if isinstance(logged.event, TextSaid):
+            position += len(logged.event.text)
+        entries.append(
+            Entry(
+                seq=seq,
+                position=position,
+                event=logged.event,
+                at=changes.at,
+                task_id=logged.task_id,
+                attempt=logged.attempt,
+            )
+        )
+    return tuple(entries)
+
+
+async def append(transaction: Transaction, changes: Changes, entries: tuple[Entry, ...]) -> None:
+    """Append to the log, with the messages that its events announce."""
+    if not entries:
+        return
+    tenant, session_id = changes.tenant_id, changes.session_id
+    bound = max((e.seq for e in entries if bounds_attempt(e.event, e.attempt)), default=0)
+    await transaction.send(sql.MOVE_HEAD, entries[-1].seq, entries[-1].position, bound, tenant, session_id)
+    await transaction.send(
+        sql.APPEND,
+        tenant,
+        session_id,
+        changes.at,
+        [entry.seq for entry in entries],
+        [entry.position for entry in entries],
+        [entry.task_id for entry in entries],
+        [entry.attempt for entry in entries],
+        [Jsonb(codec.event_json(entry.event)) for entry in entries],
+    )
+    messages = list(chain.from_iterable(map(_announced, changes.log, entries)))
+    if messages:
+        await transaction.send(
+            sql.PUT_MESSAGES,
+            tenant,
+            session_id,
+            [message.seq for message in messages],
+            [message.n for message in messages],
+            [message.id for message in messages],
+            [message.task_id for message in messages],
+            [message.role.value for message in messages],
+            [Jsonb(codec.parts_json(message.parts)) for message in messages],
+            [message.interrupted for message in messages],
+            [message.at for message in messages],
+        )
+
+
+def _announced(logged: Logged, entry: Entry) -> Iterable[Message]:
+    return (evolve(message, seq=entry.seq, n=n) for n, message in enumerate(logged.messages))
+
+
+async def _put_session(transaction: Transaction, session: Session) -> None:
+    if session.version == 1:
+        await transaction.send(sql.PUT_TENANT, session.tenant_id)
+        await transaction.send(
+            sql.NEW_SESSION,
+            session.tenant_id,
+            session.id,
+            session.owner,
+            session.engine,
+            session.title,
+            session.voice_mode,
+            session.status.value,
+            session.version,
+            session.created_at,
+            session.updated_at,
+        )
+        await transaction.send(sql.NEW_HEAD, session.tenant_id, session.id)
+        return
+    status, at = session.status.value, session.updated_at
+    await transaction.send(
+        sql.MOVE_SESSION, session.title, status, session.version, at, session.tenant_id, session.id
+    )
+
+
+async def _put_task(
+    transaction: Transaction, task: Task, entries: tuple[Entry, ...], take: tuple[str, float] | None
+) -> None:
+    if task.version == 1:
+        queued = (e.seq for e in entries if isinstance(e.event, TaskQueued) and e.task_id == task.id)
+        await transaction.send(
+            sql.NEW_TASK,
+            task.tenant_id,
+            task.id,
+            task.session_id,
+            next(queued, task.number),
+            task.priority,
+            task.engine,
+            Jsonb(codec.params_json(task.params)),
+            Jsonb(codec.parts_json(task.prompt)),
+            task.status.value,
+            task.version,
+            task.attempt,
+            task.crashes,
+            task.deadline,
+            task.created_at,
+        )
+        return
+    moved = (task.status.value, task.version, task.attempt, task.crashes, task.stop_code, task.error_code, task.result)
+    stamps = (task.attachments_refused, task.started_at, task.completed_at)
+    where = (task.tenant_id, task.id)
+    if task.driven and take is not None:
+        await transaction.send(sql.TAKE_TASK, *moved, *stamps, *take, *where)
+    elif task.driven:
+        await transaction.send(sql.MOVE_TASK, *moved, *stamps, *where)
+    else:
+        await transaction.send(sql.LET_GO_TASK, *moved, *stamps, *where)
+
+
+async def _put_rest(transaction: Transaction, changes: Changes) -> None:
+    tenant, at = changes.tenant_id, changes.at
+    for a in changes.approvals:
+        what = (a.tool_use_id, a.tool_name, Jsonb(a.input), a.input_sha256, a.expires_at, a.created_at)
+        decided = (a.decision, a.on_reject.value, a.by, a.reason, a.decided_at)
+        await transaction.send(sql.PUT_APPROVAL, tenant, a.id, a.task_id, *what, *decided)
+    for ledger in changes.ledgers:
+        for call in ledger.begun:
+            opened = (call.key, call.model, call.input_tokens, call.start, at)
+            await transaction.send(sql.PUT_CALL, tenant, ledger.task_id, *opened)
+        for record in ledger.settled:
+            u = record.usage
+            who = (tenant, ledger.task_id, changes.session_id, record.key, record.provider_message_id, ledger.engine)
+            kinds = (u.cached_input_tokens, u.cache_write_input_tokens, u.reasoning_tokens, u.cost_usd, at)
+            how = (u.model, record.outcome.value, u.fidelity.value, u.input_tokens, u.output_tokens)
+            await transaction.send(sql.PUT_USAGE, *who, *how, *kinds)
+    for blob in changes.blobs:
+        await transaction.send(sql.PUT_BLOB, tenant, blob.sha256, blob.media_type, blob.data)
+        await transaction.send(sql.PUT_BLOB_REF, tenant, changes.session_id, blob.sha256)
+    if changes.receipt is not None:
+        receipt = changes.receipt
+        key = (tenant, receipt.key.subject, receipt.key.route, receipt.key.key)
+        await transaction.send(sql.KEEP_RECEIPT, receipt.status, receipt.body, *key)

@@ -1,0 +1,65 @@
+"""The command ``agentcore``."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from attrs import evolve
+
+from agentcore import __version__
+from agentcore_http import settings as settings_
+from agentcore_http.settings import SettingsError
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command; return its exit status."""
+    options = _parser().parse_args(argv)
+    try:
+        return _run(options)
+    except SettingsError as error:
+        print(f"agentcore: {error}", file=sys.stderr)  # noqa: T201 - this is the command line
+        return 2
+
+
+def _run(options: argparse.Namespace) -> int:
+    # Imported when needed: chat needs no database, and none of them needs what the others do.
+    if options.command == "chat":
+        from agentcore_http import chat  # noqa: PLC0415
+
+        return chat.run(options.url, options.session, options.engine)
+    loaded = settings_.load(config=options.config)
+    if options.data_dir:
+        loaded = evolve(loaded, data_dir=options.data_dir.expanduser().resolve())
+    if options.command == "doctor":
+        from agentcore_http import doctor  # noqa: PLC0415
+
+        return doctor.run(loaded)
+    from agentcore_http import logs, serve, wiring  # noqa: PLC0415
+
+    logs.set_up(is_verbose=options.verbose)
+    return serve.run(loaded, wiring.Place(host=options.host, port=options.port, store=options.store))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="agentcore", description="Durable AI-agent conversations.")
+    parser.add_argument("--version", action="version", version=f"agentcore {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True)
+    serve = commands.add_parser("serve", help="start the server with everything it needs")
+    serve.add_argument("--host", default="127.0.0.1")
+    serve.add_argument("--port", type=int, default=8000, help="0 chooses a free one")
+    serve.add_argument("--store", choices=["postgres", "memory"], default="postgres")
+    serve.add_argument("--verbose", action="store_true", help="log what happens, as JSON on standard error")
+    doctor = commands.add_parser("doctor", help="say what can be used here, and what is missing")
+    for command in (serve, doctor):
+        command.add_argument("--data-dir", type=Path, help="where database, keys and weights lie")
+        command.add_argument("--config", type=Path, help="a file agentcore.toml")
+    chat = commands.add_parser("chat", help="talk to a server in the terminal")
+    chat.add_argument("--url", default="http://127.0.0.1:8000")
+    chat.add_argument("--session", help="a session to go on with")
+    chat.add_argument("--engine", help="the engine that answers")
+    return parser
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

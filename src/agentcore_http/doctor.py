@@ -1,0 +1,49 @@
+"""``agentcore doctor``: what can be used here, and what is missing for the rest."""
+
+import importlib.util
+import sys
+
+import anyio
+from agentcore_adapters.engines.catalog import open_catalog
+from anyio import fail_after
+
+from agentcore_http import wiring
+from agentcore_http.settings import Settings
+
+PATIENCE_S = 60.0
+
+
+def run(settings: Settings) -> int:
+    """Print a line for each thing; return 0 if a prompt could be answered."""
+    return anyio.run(_examine, settings)
+
+
+async def _examine(settings: Settings) -> int:
+    _say(f"python    ok       {sys.version.split()[0]}")
+    store = await _store(settings)
+    _say(f"store     {store}")
+    _say("bus       ok       in this process (one node)")
+    usable = False
+    async with open_catalog(wiring.engine_settings(settings)) as engines:
+        for state in engines.states():
+            usable = usable or state.is_available
+            found = "ok      " if state.is_available else "missing "
+            _say(f"engine    {found} {state.name}: {state.reason or ', '.join(state.models) or 'ready'}")
+    _say(f"data dir  {settings.data}")
+    return 0 if usable and store.startswith("ok") else 1
+
+
+async def _store(settings: Settings) -> str:
+    if importlib.util.find_spec("psycopg") is None:
+        return "missing  PostgreSQL: pip install 'agentcore[postgres]'"
+    try:
+        with fail_after(PATIENCE_S):
+            async with wiring.database(settings):
+                where = "AGENTCORE_DATABASE_URL" if settings.database_url else "embedded, in the data dir"
+                return f"ok       PostgreSQL, {where}"
+    except Exception as error:  # noqa: BLE001 - whatever is wrong with it is what the person wants to know
+        return f"missing  PostgreSQL: {error or type(error).__name__}"
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)  # noqa: T201 - this is the command line

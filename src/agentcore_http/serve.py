@@ -1,0 +1,141 @@
+"""``agentcore serve``: everything on one machine."""
+
+import asyncio
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from pathlib import Path
+
+import anyio
+import uvicorn
+from agentcore_adapters.engines.catalog import prepare
+from attrs import evolve
+
+from agentcore.runtime import Runtime
+from agentcore_http import wiring
+from agentcore_http.app import create_app
+from agentcore_http.settings import LOOPBACK, Settings, SettingsError
+
+MAX_FRAME_BYTES = 64 * 1024 * 1024  # a prompt frame may carry attachments
+KEEP_ALIVE_S = 30
+SHUTDOWN_S = 10
+
+
+class Server(uvicorn.Server):
+    """uvicorn that says where it listens, and leaves signals to us."""
+
+    def __init__(self, config: uvicorn.Config, url: str) -> None:
+        """Serve *config*; *url* is what a person is told."""
+        super().__init__(config)
+        self.url = url
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Capture none: ``_stop_on_signal`` does, so that the runtime is closed in order."""
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to listen, then say so."""
+        await super().startup(sockets)
+        if not self.should_exit:
+            say(f"agentcore is at {self.url}")
+
+
+def say(line: str) -> None:
+    """Tell the person at the terminal."""
+    print(line, flush=True)  # noqa: T201 - this is the command line
+
+
+def run(settings: Settings, place: wiring.Place) -> int:
+    """Serve until told to stop; return the exit status."""
+    if place.host not in LOOPBACK:
+        raise SettingsError(
+            f"AGENTCORE_AUTH is none, so the server may listen on loopback only, not on {place.host}. "
+            "Use --host 127.0.0.1 and put a gateway in front."
+        )
+    listener = _listen(place)
+    place = evolve(place, port=listener.getsockname()[1])
+    loop_factory = _loop_factory()
+    with asyncio.Runner(loop_factory=loop_factory) as runner:
+        return runner.run(_serve(settings, place, listener))
+
+
+async def _serve(settings: Settings, place: wiring.Place, listener: socket.socket) -> int:
+    if place.store == "postgres" or settings.default_engine == "local":
+        Path(settings.data).mkdir(parents=True, exist_ok=True, mode=0o700)
+    await prepare(wiring.engine_settings(settings), say)
+    opener = wiring.memory_runtime if place.store == "memory" else wiring.postgres_runtime
+    failure: list[BaseException] = []
+
+    @asynccontextmanager
+    async def opened() -> AsyncIterator[Runtime]:
+        try:
+            async with opener(settings, place) as runtime:
+                yield runtime
+        except Exception as error:
+            failure.append(error)
+            raise
+
+    def open_runtime() -> AbstractAsyncContextManager[Runtime]:
+        return opened()
+
+    config = uvicorn.Config(
+        create_app(open_runtime, settings),
+        log_level="critical",
+        access_log=False,
+        ws="websockets-sansio",
+        ws_per_message_deflate=False,
+        ws_max_size=MAX_FRAME_BYTES,
+        ws_ping_interval=20,
+        timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_graceful_shutdown=SHUTDOWN_S,
+        lifespan="on",
+        server_header=False,
+    )
+    server = Server(config, place.url)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(_stop_on_signal, server)
+        await server.serve(sockets=[listener])
+        tasks.cancel_scope.cancel()
+    if failure:
+        print(f"agentcore cannot start: {_reason(failure[0])}", file=sys.stderr)  # noqa: T201
+        return 1
+    return 0
+
+
+async def _stop_on_signal(server: uvicorn.Server) -> None:
+    with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        async for _ in signals:
+            if server.should_exit:  # asked twice: do not wait for anybody
+                server.force_exit = True
+            server.should_exit = True
+
+
+def _reason(error: BaseException) -> str:
+    while isinstance(error, BaseExceptionGroup) and error.exceptions:
+        error = error.exceptions[0]
+    return str(error) or type(error).__name__
+
+
+def _listen(place: wiring.Place) -> socket.socket:
+    family = socket.AF_INET6 if ":" in place.host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((place.host, place.port))
+    except OSError as error:
+        listener.close()
+        raise SettingsError(
+            f"Port {place.port} cannot be listened on ({error.strerror}). Choose another with --port."
+        ) from None
+    return listener
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    try:
+        import uvloop  # noqa: PLC0415 - not on every platform
+    except ImportError:
+        return None
+    return uvloop.new_event_loop

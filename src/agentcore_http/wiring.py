@@ -1,0 +1,144 @@
+"""The composition root.
+
+Law: only this module chooses adapters.  Everything is opened in nested ``async with`` and closed in the reverse
+order: tasks first, then engines, then the database.
+"""
+
+import os
+import secrets
+import uuid
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+
+from agentcore_adapters.engines.catalog import EngineSettings, open_catalog
+from attrs import frozen
+
+from agentcore.ids import EngineName, NodeId
+from agentcore.node import open_runtime
+from agentcore.ports import Engines, Leases, Store
+from agentcore.prompts import PromptBuilder
+from agentcore.pulse import Periods
+from agentcore.runtime import Runtime
+from agentcore.seal import Seal
+from agentcore_adapters.memory.bus import MemoryBus
+from agentcore_adapters.memory.clock import SystemClock
+from agentcore_adapters.memory.leases import MemoryLeases
+from agentcore_adapters.memory.store import MemoryStore
+from agentcore_http.app import API
+from agentcore_http.settings import Settings
+
+KEY_BYTES = 32
+DRAIN_S = 5.0
+
+
+@frozen(kw_only=True)
+class Place:
+    """Where the server listens, and which store it was told to use."""
+
+    host: str = "127.0.0.1"
+    port: int = 8000
+    store: str = "postgres"
+
+    @property
+    def url(self) -> str:
+        """The address a person opens."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http://{host}:{self.port}"
+
+
+Opener = Callable[[Settings, Place], AbstractAsyncContextManager[Runtime]]
+
+
+@asynccontextmanager
+async def memory_runtime(
+    settings: Settings, place: Place, engines: Engines | None = None
+) -> AsyncIterator[Runtime]:
+    """Open a node that keeps everything in its own memory."""
+    clock = SystemClock()
+    store = MemoryStore(clock)
+    async with node(settings, place, store, MemoryLeases(store.state, clock), engines) as runtime:
+        yield runtime
+
+
+@asynccontextmanager
+async def postgres_runtime(
+    settings: Settings, place: Place, engines: Engines | None = None
+) -> AsyncIterator[Runtime]:
+    """Open a node on PostgreSQL: the one that is set, else the embedded one in the data dir."""
+    from agentcore_adapters.postgres.store import postgres_store  # noqa: PLC0415 - needs its extra
+
+    async with database(settings) as dsn, postgres_store(dsn) as (store, leases):
+        async with node(settings, place, store, leases, engines) as runtime:
+            yield runtime
+
+
+@asynccontextmanager
+async def database(settings: Settings) -> AsyncIterator[str]:
+    """Yield the address of a database whose schema is up to date."""
+    from agentcore_adapters.postgres.embedded import embedded_server  # noqa: PLC0415 - needs its extra
+    from agentcore_adapters.postgres.migrate import check_schema, migrate  # noqa: PLC0415
+
+    if settings.database_url:
+        await check_schema(settings.database_url)
+        yield settings.database_url
+        return
+    async with embedded_server(settings.data) as server:
+        await migrate(server.dsn_owner)
+        yield server.dsn
+
+
+@asynccontextmanager
+async def node(
+    settings: Settings, place: Place, store: Store, leases: Leases, engines: Engines | None = None
+) -> AsyncIterator[Runtime]:
+    """Open a node on *store*; *engines* stand in for the configured ones in tests."""
+    async with open_catalog(engine_settings(settings)) as configured:
+        async with open_runtime(
+            store=store,
+            leases=leases,
+            bus=MemoryBus(),
+            engines=engines or configured,
+            clock=SystemClock(),
+            node=NodeId(f"node-{uuid.uuid4()}"),
+            new_id=lambda: str(uuid.uuid4()),
+            seal=Seal(secret_key(settings)),
+            prompts=PromptBuilder(api_url=(settings.public_url or place.url) + API),
+            periods=Periods(),
+            drain_s=settings.drain_seconds or DRAIN_S,
+        ) as runtime:
+            yield runtime
+
+
+def engine_settings(settings: Settings) -> EngineSettings:
+    """Return what the engines need to know, and nothing else."""
+    return EngineSettings(
+        default=EngineName(settings.default_engine) if settings.default_engine else None,
+        anthropic_api_key=settings.anthropic_api_key,
+        anthropic_base_url=settings.anthropic_base_url,
+        anthropic_model=settings.anthropic_model,
+        openai_api_key=settings.openai_api_key,
+        openai_base_url=settings.openai_base_url,
+        openai_model=settings.openai_model,
+        local_model=settings.local_model,
+        data_dir=settings.data,
+    )
+
+
+def secret_key(settings: Settings) -> bytes:
+    """Return the key that is set, else the one in the data dir, which is made if it is not there."""
+    if settings.secret_key:
+        return settings.secret_key.encode()
+    path = settings.data / "secret.key"
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    fresh = path.with_suffix(f".{secrets.token_hex(4)}")
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(secrets.token_bytes(KEY_BYTES))
+    try:
+        os.link(fresh, path)  # atomic, and refuses to replace: two first starts agree on one key
+    except FileExistsError:
+        return Path(path).read_bytes()
+    finally:
+        fresh.unlink()
+    return path.read_bytes()
