@@ -4,9 +4,9 @@ import importlib.util
 import sys
 
 import anyio
-from agentcore_adapters.engines.catalog import open_catalog
 from anyio import fail_after
 
+from agentcore_adapters.engines.catalog import open_catalog
 from agentcore_http import wiring
 from agentcore_http.settings import Settings
 

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import anyio
 import uvicorn
-from agentcore_adapters.engines.catalog import prepare
 from attrs import evolve
 
 from agentcore.runtime import Runtime
+from agentcore_adapters.engines.catalog import prepare
 from agentcore_http import wiring
 from agentcore_http.app import create_app
 from agentcore_http.settings import LOOPBACK, Settings, SettingsError

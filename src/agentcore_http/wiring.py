@@ -11,7 +11,6 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
-from agentcore_adapters.engines.catalog import EngineSettings, open_catalog
 from attrs import frozen
 
 from agentcore.ids import EngineName, NodeId
@@ -21,6 +20,7 @@ from agentcore.prompts import PromptBuilder
 from agentcore.pulse import Periods
 from agentcore.runtime import Runtime
 from agentcore.seal import Seal
+from agentcore_adapters.engines.catalog import EngineSettings, open_catalog
 from agentcore_adapters.memory.bus import MemoryBus
 from agentcore_adapters.memory.clock import SystemClock
 from agentcore_adapters.memory.leases import MemoryLeases

@@ -1,0 +1,180 @@
+"""The engines of this server.
+
+Law: every engine that is known is listed, usable or not, and one that is not says what to set.  A look-up has no
+effect.
+"""
+
+import importlib.util
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Protocol
+
+from attrs import field, frozen
+
+from agentcore.errors import EngineUnavailable, UnknownEngine
+from agentcore.ids import EngineName
+from agentcore.ports import Abilities, Engine, EngineState
+from agentcore_adapters.engines import claude_api, local, openai
+from agentcore_adapters.engines.claude_api import ClaudeApi
+from agentcore_adapters.engines.llama import LlamaHost
+from agentcore_adapters.engines.local import LocalEngine
+from agentcore_adapters.engines.openai import OpenAiEngine
+from agentcore_adapters.engines.weights import (
+    WeightsUnavailable,
+    fetch_weights,
+    weights_path,
+)
+
+NO_KEY_NEEDED = "not-needed"  # the SDKs insist on one; compatible servers often need none
+
+
+class Closing(Engine, Protocol):
+    """An engine that holds connections."""
+
+    async def close(self) -> None:
+        """Let them go."""
+
+
+@frozen(kw_only=True)
+class EngineSettings:
+    """What the engines are told."""
+
+    data_dir: Path
+    default: EngineName | None = None
+    anthropic_api_key: str | None = field(default=None, repr=False)
+    anthropic_base_url: str | None = None
+    anthropic_model: str | None = None
+    openai_api_key: str | None = field(default=None, repr=False)
+    openai_base_url: str | None = None
+    openai_model: str | None = None
+    local_model: Path | None = None
+
+
+@frozen(kw_only=True)
+class Listing:
+    """An engine, or why there is none."""
+
+    name: EngineName
+    engine: Closing | None = None
+    reason: str | None = None
+    models: tuple[str, ...] = ()
+    abilities: Abilities = Abilities()
+
+
+@frozen
+class Catalog:
+    """Keeps the promises of ``Engines``; listings stand in order of preference."""
+
+    listings: Sequence[Listing]
+    chosen: EngineName | None = None
+
+    def named(self, name: EngineName) -> Engine:
+        """Look one up."""
+        listing = next((listing for listing in self.listings if listing.name == name), None)
+        if listing is None:
+            known = ", ".join(listing.name for listing in self.listings)
+            raise UnknownEngine(f"There is no engine of that name. Known: {known}.", "engineType")
+        if listing.engine is None:
+            raise EngineUnavailable(f"The engine {name} cannot be used: {listing.reason}")
+        return listing.engine
+
+    def states(self) -> Sequence[EngineState]:
+        """Return all of them."""
+        return [
+            EngineState(
+                name=listing.name,
+                abilities=listing.engine.abilities if listing.engine else listing.abilities,
+                is_available=listing.engine is not None,
+                reason=listing.reason,
+                models=listing.models,
+            )
+            for listing in self.listings
+        ]
+
+    def default(self) -> EngineName:
+        """Return the chosen engine, else the first usable one."""
+        if self.chosen is not None:
+            return self.chosen
+        for listing in self.listings:
+            if listing.engine is not None:
+                return listing.name
+        reasons = " ".join(f"{listing.name}: {listing.reason}" for listing in self.listings)
+        raise EngineUnavailable(f"No engine can be used. {reasons}")
+
+
+@asynccontextmanager
+async def open_catalog(settings: EngineSettings) -> AsyncIterator[Catalog]:
+    """List the engines; at the end their connections are closed and the local model is stopped."""
+    listings = [_claude_api(settings), _openai(settings), _local(settings)]
+    try:
+        yield Catalog(listings, settings.default)
+    finally:
+        for listing in listings:
+            if listing.engine is not None:
+                await listing.engine.close()
+
+
+async def prepare(settings: EngineSettings, say: Callable[[str], None]) -> None:
+    """Fetch the local weights if without them there would be nothing to answer with; say so if that fails."""
+    usable = [_claude_api(settings), _openai(settings)]
+    is_wanted = settings.default == local.NAME or (
+        settings.default is None and not any(listing.engine for listing in usable)
+    )
+    if not is_wanted or settings.local_model or not _is_installed("xllamacpp"):
+        return
+    try:
+        await fetch_weights(settings.data_dir, say=say)
+    except WeightsUnavailable as error:
+        say(str(error))
+
+
+def _claude_api(settings: EngineSettings) -> Listing:
+    model = settings.anthropic_model or claude_api.DEFAULT_MODEL
+    abilities = Abilities(attachments=True)
+    known = settings.anthropic_api_key or settings.anthropic_base_url
+    reason = _missing("anthropic", "claude-api")
+    reason = reason or _unset(known, "Set ANTHROPIC_API_KEY, or ANTHROPIC_BASE_URL for a compatible server.")
+    if reason:
+        return Listing(name=claude_api.NAME, reason=reason, models=(model,), abilities=abilities)
+    engine = ClaudeApi(settings.anthropic_api_key or NO_KEY_NEEDED, settings.anthropic_base_url, model)
+    return Listing(name=claude_api.NAME, engine=engine, models=(model,))
+
+
+def _openai(settings: EngineSettings) -> Listing:
+    model = settings.openai_model or openai.DEFAULT_MODEL
+    abilities = Abilities(attachments=True)
+    known = settings.openai_api_key or settings.openai_base_url
+    reason = _missing("openai", "openai")
+    reason = reason or _unset(known, "Set OPENAI_API_KEY, or OPENAI_BASE_URL for a compatible server.")
+    if reason:
+        return Listing(name=openai.NAME, reason=reason, models=(model,), abilities=abilities)
+    engine = OpenAiEngine(settings.openai_api_key or NO_KEY_NEEDED, settings.openai_base_url, model)
+    return Listing(name=openai.NAME, engine=engine, models=(model,))
+
+
+def _local(settings: EngineSettings) -> Listing:
+    abilities = Abilities(context_tokens=local.SHOWN_TOKENS)
+    path = settings.local_model or weights_path(settings.data_dir)
+    if not _is_installed("xllamacpp") or not _is_installed("openai"):
+        reason: str | None = "pip install 'agentcore[local]'"
+    elif path is None:
+        reason = "Its weights are not here. Run: agentcore serve, with AGENTCORE_DEFAULT_ENGINE=local."
+    elif not path.is_file():
+        reason = "AGENTCORE_LOCAL_MODEL names no file."
+    else:
+        name = path.stem if settings.local_model else "smollm2-135m"
+        return Listing(name=local.NAME, engine=LocalEngine(LlamaHost(path, name)), models=(name,))
+    return Listing(name=local.NAME, reason=reason, abilities=abilities)
+
+
+def _missing(package: str, extra: str) -> str | None:
+    return None if _is_installed(package) else f"pip install 'agentcore[{extra}]'"
+
+
+def _unset(value: str | None, reason: str) -> str | None:
+    return None if value else reason
+
+
+def _is_installed(package: str) -> bool:
+    return importlib.util.find_spec(package) is not None

@@ -1,0 +1,287 @@
+"""The engine ``claude_api``: Anthropic's Messages API, and servers that speak it."""
+
+import base64
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing, asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import msgspec
+from attrs import define, evolve, field
+from msgspec import Struct
+
+from agentcore.approval import Approval
+from agentcore.events import (
+    BlockEnded,
+    CallClosed,
+    CallOpened,
+    EngineEvent,
+    Finished,
+    TextDelta,
+    ThinkingDelta,
+)
+from agentcore.ids import EngineName
+from agentcore.messages import (
+    FilePart,
+    Part,
+    Role,
+    TextPart,
+    ThinkingPart,
+    ToolResultPart,
+    ToolUsePart,
+)
+from agentcore.ports import Abilities, EngineRequest
+from agentcore.task import ErrorCode
+from agentcore.usage import Fidelity, Outcome, Usage
+from agentcore_adapters.engines.providers import (
+    events,
+    failed,
+    of_type,
+    provider_errors,
+    request_tokens,
+)
+
+if TYPE_CHECKING:
+    from anthropic import AsyncAnthropic
+
+NAME = EngineName("claude_api")
+DEFAULT_MODEL = "claude-sonnet-4-5"
+OLD_HEADER_VERSION = "2023-06-01"  # what compatible servers know
+
+
+class Counts(Struct):
+    """Usage as Anthropic counts it: input without what the cache gave or took."""
+
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cache_read_input_tokens: int | None = None
+    cache_creation_input_tokens: int | None = None
+
+
+class Head(Struct):
+    """The message that begins."""
+
+    id: str | None = None
+    model: str = ""
+    usage: Counts = msgspec.field(default_factory=Counts)
+
+
+class Delta(Struct):
+    """A piece of a block, or the end of the message."""
+
+    type: str = ""
+    text: str = ""
+    thinking: str = ""
+    signature: str = ""
+    stop_reason: str | None = None
+
+
+class Failure(Struct):
+    """An error in the stream."""
+
+    type: str = ""
+
+
+class Chunk(Struct):
+    """One event of the stream."""
+
+    type: str
+    delta: Delta | None = None
+    message: Head | None = None
+    usage: Counts | None = None
+    error: Failure | None = None
+
+
+DECODER = msgspec.json.Decoder(Chunk)
+
+
+@define(eq=False)
+class ClaudeApi:
+    """Answers through ``/v1/messages``."""
+
+    api_key: str = field(repr=False)
+    base_url: str | None = None
+    model: str = DEFAULT_MODEL
+    max_tokens: int = 8192
+    max_retries: int = 2
+    idle_timeout_s: float = 60.0
+    name: EngineName = NAME
+    abilities: Abilities = Abilities(attachments=True)
+    _client: "AsyncAnthropic | None" = None
+
+    @asynccontextmanager
+    async def run(self, request: EngineRequest) -> AsyncIterator["ClaudeRun"]:
+        """Answer *request*."""
+        async with aclosing(self._say(request)) as said:
+            yield ClaudeRun(said)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        if self._client is not None:
+            await self._client.close()
+
+    async def _say(self, request: EngineRequest) -> AsyncGenerator[EngineEvent, None]:
+        body = self.body(request)
+        yield CallOpened(model=body["model"], input_tokens=request_tokens(body))
+        heard = _Heard()
+        with provider_errors(request):
+            client = await self.client()
+            try:
+                async with client.messages.with_streaming_response.create(**body, stream=True) as response:
+                    async with aclosing(events(response, DECODER)) as chunks:
+                        async for chunk in chunks:
+                            for event in heard.take(chunk):
+                                yield event
+            except Exception:
+                if heard.has_begun:
+                    yield CallClosed(**heard.cut())
+                raise
+        if not heard.is_over:
+            if heard.has_begun:
+                yield CallClosed(**heard.cut())
+            raise failed(ErrorCode.ENGINE_EOF)
+        yield CallClosed(usage=heard.usage, provider_message_id=heard.message_id)
+        yield Finished()
+
+    async def client(self) -> "AsyncAnthropic":
+        """Return the client, made on first use in a thread: its import takes a second."""
+        if self._client is None:
+            self._client = await anyio.to_thread.run_sync(self._make)
+        return self._client
+
+    def _make(self) -> "AsyncAnthropic":
+        import httpx2  # noqa: PLC0415 - heavy
+        from anthropic import AsyncAnthropic  # noqa: PLC0415 - heavy
+
+        timeout = httpx2.Timeout(10.0, read=self.idle_timeout_s, write=30.0, pool=None)
+        headers = {"X-Api-Key": self.api_key, "anthropic-version": OLD_HEADER_VERSION} if self.base_url else {}
+        return AsyncAnthropic(
+            api_key=self.api_key,
+            base_url=self.base_url or "https://api.anthropic.com",
+            max_retries=self.max_retries,
+            timeout=timeout,
+            default_headers=headers,
+        )
+
+    def body(self, request: EngineRequest) -> dict[str, Any]:
+        """Return the request as the wire has it."""
+        body: dict[str, Any] = {
+            "model": request.model or self.model,
+            "max_tokens": self.max_tokens,
+            "messages": _messages(request),
+        }
+        if request.system_prompt:
+            body["system"] = request.system_prompt
+        return body
+
+
+@define(eq=False)
+class ClaudeRun:
+    """One answer under way."""
+
+    said: AsyncGenerator[EngineEvent, None]
+
+    def __aiter__(self) -> AsyncIterator[EngineEvent]:
+        """Yield what is said."""
+        return self.said
+
+    def answer(self, decided: Sequence[Approval]) -> None:
+        """Nothing waits here: an API engine suspends."""
+
+
+@define
+class _Heard:
+    """What the stream has said so far."""
+
+    usage: Usage = Usage()
+    message_id: str | None = None
+    has_begun: bool = False
+    is_over: bool = False
+    chars: int = 0
+    _signature: str | None = None
+
+    def take(self, chunk: Chunk) -> list[EngineEvent]:
+        """Take in one event of the stream."""
+        delta = chunk.delta
+        match chunk.type:
+            case "content_block_delta" if delta is not None:
+                return self._delta(delta)
+            case "content_block_stop":
+                signature, self._signature = self._signature, None
+                return [BlockEnded(signature)]
+            case "message_start" if chunk.message is not None:
+                self.has_begun, self.message_id = True, chunk.message.id
+                self.usage = evolve(self.usage, model=chunk.message.model)
+                self._count(chunk.message.usage)
+            case "message_delta":
+                self._count(chunk.usage or Counts())
+                self.is_over = self.is_over or bool(delta and delta.stop_reason)
+            case "message_stop":
+                self.is_over = True
+            case "error":
+                raise of_type(chunk.error.type if chunk.error else "")
+        return []
+
+    def cut(self) -> dict[str, Any]:
+        """Return the bill of an answer that was cut: the input is known, the output is estimated."""
+        output = max(self.usage.output_tokens, (self.chars + 2) // 3)
+        usage = evolve(self.usage, output_tokens=output, fidelity=Fidelity.ESTIMATED)
+        return {"usage": usage, "outcome": Outcome.FAILED, "provider_message_id": self.message_id}
+
+    def _delta(self, delta: Delta) -> list[EngineEvent]:
+        if delta.text:
+            self.chars += len(delta.text)
+            return [TextDelta(delta.text)]
+        if delta.thinking:
+            self.chars += len(delta.thinking)
+            return [ThinkingDelta(delta.thinking)]
+        if delta.signature:
+            self._signature = (self._signature or "") + delta.signature
+        return []
+
+    def _count(self, counts: Counts) -> None:
+        """Take over counts: they are totals so far, and what is missing stays as it was."""
+        known = self.usage
+        read, write = counts.cache_read_input_tokens, counts.cache_creation_input_tokens
+        cached = known.cached_input_tokens if read is None else read
+        written = known.cache_write_input_tokens if write is None else write
+        fresh = known.input_tokens - known.cached_input_tokens - known.cache_write_input_tokens
+        fresh = fresh if counts.input_tokens is None else counts.input_tokens
+        self.usage = evolve(
+            known,
+            input_tokens=fresh + cached + written,
+            cached_input_tokens=cached,
+            cache_write_input_tokens=written,
+            output_tokens=known.output_tokens if counts.output_tokens is None else counts.output_tokens,
+        )
+
+
+def _messages(request: EngineRequest) -> list[dict[str, Any]]:
+    messages: list[dict[str, Any]] = []
+    for message in request.messages:
+        role = "assistant" if message.role is Role.ASSISTANT else "user"
+        content = [block for part in message.parts if (block := _block(part, request)) is not None]
+        if not content:
+            continue
+        if messages and messages[-1]["role"] == role:
+            messages[-1]["content"] += content
+        else:
+            messages.append({"role": role, "content": content})
+    return messages
+
+
+def _block(part: Part, request: EngineRequest) -> dict[str, Any] | None:
+    match part:
+        case TextPart(text):
+            return {"type": "text", "text": text} if text.strip() else None
+        case ThinkingPart(text, signature):  # without its signature it would be refused
+            return {"type": "thinking", "thinking": text, "signature": signature} if signature else None
+        case FilePart():
+            data = base64.b64encode(request.blobs[part.sha256].data).decode()
+            source = {"type": "base64", "media_type": part.media_type, "data": data}
+            return {"type": "image" if part.is_image else "document", "source": source}
+        case ToolUsePart():
+            return {"type": "tool_use", "id": part.tool_use_id, "name": part.tool_name, "input": part.input}
+        case ToolResultPart():
+            result = {"type": "tool_result", "tool_use_id": part.tool_use_id, "content": part.output}
+            return result | {"is_error": True} if part.is_error else result

@@ -1,0 +1,58 @@
+"""The engine ``local``: a small model on this machine, with no key and no network.
+
+Law: llama.cpp serves the model in a child process (``llama``); the wire is the one of ``openai``.  A model of 135
+million parameters is confused by a long system prompt, so it is given the instructions only, without user context
+and routes, and its window is small: a prompt of 1,500 tokens costs ten seconds.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from attrs import define, evolve, field
+
+from agentcore.ids import EngineName
+from agentcore.ports import Abilities, EngineRequest
+from agentcore_adapters.engines.llama import LlamaHost
+from agentcore_adapters.engines.openai import OpenAiEngine, OpenAiRun
+
+NAME = EngineName("local")
+ANSWER_TOKENS = 512
+SHOWN_TOKENS = 1400  # with the answer and the template it stays within a slot's 2,048
+
+
+@define(eq=False)
+class LocalEngine:
+    """Answers with a model in a GGUF file."""
+
+    host: LlamaHost
+    name: EngineName = NAME
+    abilities: Abilities = Abilities(context_tokens=SHOWN_TOKENS)
+    _engine: OpenAiEngine | None = field(default=None)
+
+    @asynccontextmanager
+    async def run(self, request: EngineRequest) -> AsyncIterator[OpenAiRun]:
+        """Answer *request*; the first one loads the model."""
+        engine = await self._ready()
+        instructions = request.system_prompt.partition("\n\n")[0]
+        # A model that the caller names is another engine's: this one has a single one.
+        async with engine.run(evolve(request, system_prompt=instructions, model=None)) as run:
+            yield run
+
+    async def close(self) -> None:
+        """Stop the model."""
+        if self._engine is not None:
+            await self._engine.close()
+        await self.host.stop()
+
+    async def _ready(self) -> OpenAiEngine:
+        address = await self.host.start()
+        if self._engine is None or self._engine.base_url != address.base_url:
+            self._engine = OpenAiEngine(
+                address.api_key,
+                address.base_url,
+                model=self.host.model_name,
+                max_tokens=ANSWER_TOKENS,
+                temperature=0.0,
+                max_retries=0,
+            )
+        return self._engine

@@ -1,0 +1,306 @@
+"""The engine ``openai``: Chat Completions, and the many servers that speak them."""
+
+import base64
+import json
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing, asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import msgspec
+from attrs import define, evolve, field
+from msgspec import Struct
+
+from agentcore.approval import Approval
+from agentcore.events import (
+    BlockEnded,
+    CallClosed,
+    CallOpened,
+    EngineEvent,
+    Finished,
+    TextDelta,
+    ThinkingDelta,
+)
+from agentcore.ids import EngineName
+from agentcore.messages import (
+    FilePart,
+    Message,
+    Part,
+    Role,
+    TextPart,
+    ThinkingPart,
+    ToolResultPart,
+    ToolUsePart,
+)
+from agentcore.ports import Abilities, EngineRequest
+from agentcore.task import ErrorCode
+from agentcore.usage import Fidelity, Outcome, Usage
+from agentcore_adapters.engines.providers import (
+    events,
+    failed,
+    of_status,
+    of_type,
+    provider_errors,
+    request_tokens,
+)
+
+if TYPE_CHECKING:
+    from openai import AsyncOpenAI
+
+NAME = EngineName("openai")
+DEFAULT_MODEL = "gpt-5-mini"
+
+
+class Details(Struct):
+    """Parts of a count."""
+
+    cached_tokens: int | None = None
+    reasoning_tokens: int | None = None
+
+
+class Counts(Struct):
+    """Usage as OpenAI counts it: the prompt with what the cache gave, the completion with reasoning."""
+
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    prompt_tokens_details: Details | None = None
+    completion_tokens_details: Details | None = None
+
+
+class Delta(Struct):
+    """A piece of the answer; servers have three names for reasoning."""
+
+    content: str | None = None
+    reasoning_content: str | None = None
+    reasoning: str | None = None
+    thinking: str | None = None
+
+
+class Choice(Struct):
+    """One of the answers asked for, which is one."""
+
+    delta: Delta | None = None
+    finish_reason: str | None = None
+
+
+class Chunk(Struct):
+    """One event of the stream."""
+
+    id: str | None = None
+    model: str | None = None
+    choices: list[Choice] | None = None
+    usage: Counts | None = None
+    error: Any = None
+
+
+DECODER = msgspec.json.Decoder(Chunk)
+
+
+@define(eq=False)
+class OpenAiEngine:
+    """Answers through ``/chat/completions``."""
+
+    api_key: str = field(repr=False)
+    base_url: str | None = None
+    model: str = DEFAULT_MODEL
+    max_tokens: int | None = None
+    temperature: float | None = None
+    max_retries: int = 2
+    idle_timeout_s: float = 60.0
+    name: EngineName = NAME
+    abilities: Abilities = Abilities(attachments=True)
+    _client: "AsyncOpenAI | None" = None
+
+    @asynccontextmanager
+    async def run(self, request: EngineRequest) -> AsyncIterator["OpenAiRun"]:
+        """Answer *request*."""
+        async with aclosing(self._say(request)) as said:
+            yield OpenAiRun(said)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        if self._client is not None:
+            await self._client.close()
+
+    async def _say(self, request: EngineRequest) -> AsyncGenerator[EngineEvent, None]:
+        body = self.body(request)
+        tokens = request_tokens(body)
+        yield CallOpened(model=body["model"], input_tokens=tokens)
+        heard = _Heard(request, Usage(model=body["model"]), tokens)
+        with provider_errors(request):
+            client = await self.client()
+            try:
+                async with client.chat.completions.with_streaming_response.create(**body) as response:
+                    async with aclosing(events(response, DECODER)) as chunks:
+                        async for chunk in chunks:
+                            for event in heard.take(chunk):
+                                yield event
+            except Exception:
+                if heard.has_begun:
+                    yield CallClosed(usage=heard.bill(), outcome=Outcome.FAILED, provider_message_id=heard.message_id)
+                raise
+        if not heard.is_over:
+            if heard.has_begun:
+                yield CallClosed(usage=heard.bill(), outcome=Outcome.FAILED, provider_message_id=heard.message_id)
+            raise failed(ErrorCode.ENGINE_EOF)
+        yield BlockEnded()
+        yield CallClosed(usage=heard.bill(), provider_message_id=heard.message_id)
+        yield Finished()
+
+    async def client(self) -> "AsyncOpenAI":
+        """Return the client, made on first use in a thread: its import takes half a second."""
+        if self._client is None:
+            self._client = await anyio.to_thread.run_sync(self._make)
+        return self._client
+
+    def _make(self) -> "AsyncOpenAI":
+        import httpx2  # noqa: PLC0415 - heavy
+        from openai import AsyncOpenAI  # noqa: PLC0415 - heavy
+
+        timeout = httpx2.Timeout(10.0, read=self.idle_timeout_s, write=30.0, pool=None)
+        url = self.base_url or "https://api.openai.com/v1"
+        return AsyncOpenAI(api_key=self.api_key, base_url=url, max_retries=self.max_retries, timeout=timeout)
+
+    def body(self, request: EngineRequest) -> dict[str, Any]:
+        """Return the request as the wire has it."""
+        system = [{"role": "system", "content": request.system_prompt}] if request.system_prompt else []
+        messages = [entry for message in request.messages for entry in _entries(message, request)]
+        body: dict[str, Any] = {
+            "model": request.model or self.model,
+            "messages": system + messages,
+            "stream": True,
+            "stream_options": {"include_usage": True},
+        }
+        if self.max_tokens is not None:
+            body["max_tokens"] = self.max_tokens
+        if self.temperature is not None:
+            body["temperature"] = self.temperature
+        return body
+
+
+@define(eq=False)
+class OpenAiRun:
+    """One answer under way."""
+
+    said: AsyncGenerator[EngineEvent, None]
+
+    def __aiter__(self) -> AsyncIterator[EngineEvent]:
+        """Yield what is said."""
+        return self.said
+
+    def answer(self, decided: Sequence[Approval]) -> None:
+        """Nothing waits here: an API engine suspends."""
+
+
+@define
+class _Heard:
+    """What the stream has said so far."""
+
+    request: EngineRequest
+    usage: Usage
+    estimated_input: int
+    message_id: str | None = None
+    has_begun: bool = False
+    is_over: bool = False
+    is_counted: bool = False
+    chars: int = 0
+    _is_thinking: bool = False
+
+    def take(self, chunk: Chunk) -> list[EngineEvent]:
+        """Take in one event of the stream."""
+        if chunk.error is not None:
+            raise self._error(chunk.error)
+        self.has_begun = True
+        self.message_id = chunk.id or self.message_id
+        if chunk.usage is not None:
+            self._count(chunk.usage)
+        said: list[EngineEvent] = []
+        for choice in chunk.choices or ():
+            if choice.delta is not None:
+                said += self._delta(choice.delta)
+            self.is_over = self.is_over or choice.finish_reason is not None
+        return said
+
+    def bill(self) -> Usage:
+        """Return what is known of the usage; what the server did not count is estimated."""
+        if self.is_counted:
+            return self.usage
+        output = (self.chars + 2) // 3
+        return evolve(
+            self.usage, input_tokens=self.estimated_input, output_tokens=output, fidelity=Fidelity.ESTIMATED
+        )
+
+    def _delta(self, delta: Delta) -> list[EngineEvent]:
+        said: list[EngineEvent] = []
+        thinking = delta.reasoning_content or delta.reasoning or delta.thinking
+        if thinking:
+            self._is_thinking = True
+            self.chars += len(thinking)
+            said.append(ThinkingDelta(thinking))
+        if delta.content:
+            if self._is_thinking:
+                self._is_thinking = False
+                said.append(BlockEnded())
+            self.chars += len(delta.content)
+            said.append(TextDelta(delta.content))
+        return said
+
+    def _count(self, counts: Counts) -> None:
+        cached = counts.prompt_tokens_details.cached_tokens if counts.prompt_tokens_details else None
+        reasoning = counts.completion_tokens_details.reasoning_tokens if counts.completion_tokens_details else None
+        if counts.prompt_tokens is None and counts.completion_tokens is None:
+            return
+        self.is_counted = True
+        self.usage = evolve(
+            self.usage,
+            input_tokens=counts.prompt_tokens or 0,
+            output_tokens=counts.completion_tokens or 0,
+            cached_input_tokens=cached or 0,
+            reasoning_tokens=reasoning or 0,
+        )
+
+    def _error(self, error: object) -> Exception:
+        if isinstance(error, dict):
+            if isinstance(error.get("code"), int):
+                return of_status(error["code"], error, self.request)
+            return of_type(error.get("type"))
+        return of_type("")
+
+
+def _entries(message: Message, request: EngineRequest) -> list[dict[str, Any]]:
+    """Return one message of ours as messages of the wire; tool results are messages of their own there."""
+    results = [
+        {"role": "tool", "tool_call_id": part.tool_use_id, "content": part.output}
+        for part in message.parts
+        if isinstance(part, ToolResultPart)
+    ]
+    text = "".join(part.text for part in message.parts if isinstance(part, TextPart))
+    if message.role is Role.ASSISTANT:
+        calls = [_call(part) for part in message.parts if isinstance(part, ToolUsePart)]
+        own: dict[str, Any] = {"role": "assistant", "content": text or None}
+        return [own | ({"tool_calls": calls} if calls else {})] if text or calls else []
+    if message.role is Role.TOOL:
+        return results
+    if any(isinstance(part, FilePart) for part in message.parts):
+        content = [block for part in message.parts if (block := _block(part, request)) is not None]
+        return [{"role": "user", "content": content}]
+    return [{"role": "user", "content": text}]
+
+
+def _call(part: ToolUsePart) -> dict[str, Any]:
+    function = {"name": part.tool_name, "arguments": json.dumps(part.input)}
+    return {"id": part.tool_use_id, "type": "function", "function": function}
+
+
+def _block(part: Part, request: EngineRequest) -> dict[str, Any] | None:
+    match part:
+        case TextPart(text):
+            return {"type": "text", "text": text}
+        case FilePart():
+            data = base64.b64encode(request.blobs[part.sha256].data).decode()
+            url = f"data:{part.media_type};base64,{data}"
+            if part.is_image:
+                return {"type": "image_url", "image_url": {"url": url}}
+            return {"type": "file", "file": {"filename": part.file_name or "document.pdf", "file_data": url}}
+        case ThinkingPart() | ToolUsePart() | ToolResultPart():
+            return None
