@@ -66,6 +66,10 @@ class Reading:
             self.last = last
             self.scope.cancel()
 
+    def is_over(self) -> bool:
+        """Tell whether nothing more of what the engine says counts."""
+        return self.is_lost or not self.turn.task.driven
+
     def lose(self) -> None:
         """Stop the engine and forget what it says."""
         self.is_lost = True
@@ -225,12 +229,12 @@ class Lane:
     async def _receive(self, reading: Reading, event: EngineEvent) -> bool:
         """Settle one event; return whether the engine may say more."""
         async with self._lock:
-            if reading.is_lost or not reading.turn.task.driven:
+            if reading.is_over():
                 if not isinstance(event, Ended):
                     self.house.counts.late += 1
                 return False
             await self._move(reading, self._heard(reading, event))
-            return not reading.is_lost and reading.turn.task.driven
+            return not reading.is_over()
 
     def _heard(self, reading: Reading, event: EngineEvent) -> Decide:
         def decide(turn: Turn, at: datetime) -> tuple[Turn, Changes]:

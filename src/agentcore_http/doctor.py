@@ -42,7 +42,7 @@ async def _store(settings: Settings) -> str:
                 where = "AGENTCORE_DATABASE_URL" if settings.database_url else "embedded, in the data dir"
                 return f"ok       PostgreSQL, {where}"
     except Exception as error:  # noqa: BLE001 - whatever is wrong with it is what the person wants to know
-        return f"missing  PostgreSQL: {error or type(error).__name__}"
+        return f"missing  PostgreSQL: {str(error) or type(error).__name__}"
 
 
 def _say(line: str) -> None:

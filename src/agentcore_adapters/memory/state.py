@@ -116,7 +116,7 @@ class State:
         tenant = changes.tenant_id
         stored = self.shelves.get((tenant, changes.session_id))
         if stored is None:
-            if changes.session is None:
+            if changes.session is None or changes.session.version != 1:
                 raise SessionNotFound("There is no such session.")
             shelf = Shelf(session=changes.session)
         else:

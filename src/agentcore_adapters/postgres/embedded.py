@@ -46,7 +46,7 @@ async def embedded_server(data_dir: Path, *, durable: bool = True) -> AsyncItera
 
     Not *durable*: for throw-away test servers. Raises StoreStartError that says what to do.
     """
-    cluster = _Cluster(data_dir.expanduser().resolve(), durable)
+    cluster = Cluster(data_dir.expanduser().resolve(), durable=durable)
     async with AsyncExitStack() as stack:
         lock = cluster.lock()
         if lock is None:
@@ -66,7 +66,7 @@ async def embedded_server(data_dir: Path, *, durable: bool = True) -> AsyncItera
 
 
 @define(eq=False)
-class _Cluster:
+class Cluster:
     """One data folder and what runs on it."""
 
     folder: Path
@@ -222,4 +222,4 @@ def _tail(text: str, lines: int = 20) -> str:
     return " | ".join(text.strip().splitlines()[-lines:]) or "it said nothing"
 
 
-__all__ = ["EmbeddedServer", "embedded_server"]
+__all__ = ["Cluster", "EmbeddedServer", "embedded_server"]

@@ -1,0 +1,98 @@
+"""Sessions, one per promise.  A plain ``nox`` runs those that every push must pass.
+
+Environments are made by uv if it is there, else by venv and pip; what they install is pinned by hash.
+"""
+
+import os
+import shutil
+from pathlib import Path
+
+import nox
+
+os.environ["UV_PYTHON_DOWNLOADS"] = "never"  # a missing interpreter is skipped, not fetched
+
+nox.needs_version = ">=2025.2"
+nox.options.default_venv_backend = "uv|virtualenv|venv" if shutil.which("uv") else "venv"
+nox.options.reuse_existing_virtualenvs = True
+nox.options.sessions = ["lint", "types", "imports", "tests", "docs"]
+nox.options.error_on_missing_interpreters = False
+
+PYTHONS = ["3.11", "3.12", "3.13"]
+REQUIREMENTS = Path("requirements")
+
+
+def install(session: nox.Session, pins: str) -> None:
+    """Install what is pinned, then the project without anything more."""
+    session.install("--require-hashes", "-r", str(REQUIREMENTS / f"{pins}.txt"))
+    session.install("--no-deps", "-e", ".")
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Style."""
+    install(session, "lint")
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Types, of sources and tests."""
+    install(session, "lint")
+    session.run("mypy")
+
+
+@nox.session
+def imports(session: nox.Session) -> None:
+    """Who may import whom."""
+    install(session, "lint")
+    session.run("lint-imports")
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Everything but the long suites; arguments go to pytest."""
+    install(session, "test")
+    session.run("pytest", *session.posargs)
+
+
+@nox.session(python=PYTHONS)
+def tests_all(session: nox.Session) -> None:
+    """The same on every Python that is here."""
+    install(session, "test")
+    session.run("pytest", *session.posargs)
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """What the docs print of the code is what the code says."""
+    install(session, "test")
+    session.run("python", "docs/generate.py", "--check")
+
+
+@nox.session
+def deep(session: nox.Session) -> None:
+    """The property machines with many programs."""
+    install(session, "test")
+    session.run("pytest", "tests/machine", "tests/core", env={"HYPOTHESIS_PROFILE": "deep"})
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Figures; nothing is asserted."""
+    install(session, "test")
+    session.run("python", "benchmarks/growth.py", *session.posargs)
+
+
+@nox.session(venv_backend="none")
+def lock(session: nox.Session) -> None:
+    """Pin again what the project needs; the lock file itself names addresses and is not kept."""
+    session.run("uv", "lock", "--upgrade", external=True)
+    for name, options in {
+        "server": ["--extra", "server"],
+        "test": ["--group", "test"],
+        "lint": ["--group", "lint"],
+    }.items():
+        target = str(REQUIREMENTS / f"{name}.txt")
+        export = ["uv", "export", "--quiet", "--no-emit-project", "--no-header", "--no-annotate", *options]
+        session.run(*export, "-o", target, external=True, silent=True)

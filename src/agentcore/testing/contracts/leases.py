@@ -1,0 +1,144 @@
+"""What every Leases promises."""
+
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+
+import anyio
+import pytest
+from attrs import evolve
+
+from agentcore.commands import Cancel, Decide, Recover
+from agentcore.events import ApprovalRequired, Ended, Finished, TextDelta
+from agentcore.ids import ApprovalId, NodeId
+from agentcore.obey import obey
+from agentcore.ports import Fenced, Grant, Lease, Leases, Store
+from agentcore.task import OnCrash, TaskStatus
+from agentcore.testing.making import OTHER, TENANT, a_prompt, a_talk, an_id, now
+
+NODE_2 = NodeId("node-2")
+Expire = Callable[[Lease], Awaitable[None]]
+
+
+class LeasesContract:
+    """Give it fixtures ``store``, ``leases`` and ``expire``: a function that makes a lease run out."""
+
+    pytestmark = pytest.mark.anyio
+
+    async def test_taking_begins_the_task_as_the_domain_says(self, store: Store, leases: Leases) -> None:
+        talk = a_talk(store, leases)
+        task = await talk.admit()
+        before = await store.turn(TENANT, task.id)
+        grant = await talk.take()
+        started = grant.turn.task.started_at
+        assert started is not None
+        expected, changes = before.begin(started)
+        assert grant.turn == expected
+        assert [entry.event for entry in grant.entries] == [logged.event for logged in changes.log]
+        assert not grant.is_takeover
+        assert grant.lease.epoch > 0
+
+    async def test_nothing_is_taken_twice(self, store: Store, leases: Leases) -> None:
+        talk = a_talk(store, leases)
+        await talk.admit()
+        await talk.admit()
+        await talk.take()
+        assert await leases.take(*talk.place, NODE_2) is None
+        assert await leases.waiting(10) == []
+
+    async def test_of_many_takers_one_wins(self, store: Store, leases: Leases) -> None:
+        talk = a_talk(store, leases)
+        await talk.admit()
+        grants: list[Grant | None] = []
+
+        async def take(number: int) -> None:
+            grants.append(await leases.take(*talk.place, NodeId(f"n{number}")))
+
+        async with anyio.create_task_group() as tasks:
+            for number in range(10):
+                tasks.start_soon(take, number)
+        assert len([grant for grant in grants if grant is not None]) == 1
+
+    async def test_a_lost_lease_is_taken_over(self, store: Store, leases: Leases, expire: Expire) -> None:
+        talk = a_talk(store, leases)
+        await talk.admit()
+        first = await talk.take()
+        assert await leases.take(*talk.place, NODE_2) is None
+        await expire(first.lease)
+        assert await leases.waiting(10) == [talk.place]
+        second = await leases.take(*talk.place, NODE_2)
+        assert second is not None
+        assert second.is_takeover
+        assert second.entries == ()
+        assert second.lease.epoch > first.lease.epoch
+        assert second.turn.task.version == first.turn.task.version
+        assert not await leases.renew([first.lease])
+        with pytest.raises(Fenced):
+            await talk.say(first.turn, first.lease, Finished())
+        await talk.say(second.turn, second.lease, Finished())
+
+    async def test_a_recovered_task_goes_first(self, store: Store, leases: Leases, expire: Expire) -> None:
+        talk = a_talk(store, leases)
+        lost = await talk.admit(a_prompt(on_crash=OnCrash.RESUME))
+        await talk.admit()
+        first = await talk.take()
+        turn, _ = await talk.say(first.turn, first.lease, TextDelta("so far"))
+        turn, flushed = turn.checkpoint(now())
+        await store.commit(flushed, first.lease)
+        await expire(first.lease)
+        second = await leases.take(*talk.place, NODE_2)
+        assert second is not None
+        _, changes = obey(second.turn, Recover(), now())
+        await store.commit(changes, second.lease)
+        third = await leases.take(*talk.place, NODE_2)
+        assert third is not None
+        assert (third.turn.task.id, third.turn.task.attempt, third.is_takeover) == (lost.id, 2, False)
+        assert third.lease.epoch > second.lease.epoch
+
+    async def test_the_queue_goes_by_priority_then_by_number(self, store: Store, leases: Leases) -> None:
+        talk = a_talk(store, leases)
+        first, second = await talk.admit(), await talk.admit()
+        hurried = await talk.admit(
+            also=lambda changes: evolve(changes, tasks=tuple(evolve(task, priority=1) for task in changes.tasks))
+        )
+        order = []
+        for _ in range(3):
+            grant = await talk.take()
+            order.append(grant.turn.task.id)
+            await talk.say(grant.turn, grant.lease, Finished())
+        assert order == [hurried.id, first.id, second.id]
+
+    async def test_a_parked_task_waits_for_a_person(self, store: Store, leases: Leases) -> None:
+        talk = a_talk(store, leases)
+        task = await talk.admit()
+        grant = await talk.take()
+        asked = ApprovalRequired(
+            approval_id=ApprovalId(an_id()), tool_use_id="1", tool_name="rm", input={"path": "/"}, expires_at=now() + timedelta(hours=1)
+        )
+        turn, _ = await talk.say(grant.turn, grant.lease, asked, Ended())
+        assert (turn.task.status, turn.task.driven) == (TaskStatus.AWAITING_APPROVAL, False)
+        assert await leases.take(*talk.place, NODE_2) is None
+        assert await leases.waiting(10) == []
+        assert [approval.tool_name for approval in (await store.task(TENANT, task.id)).approvals] == ["rm"]
+        await talk.ask(task.id, Decide(approved=True, by="me"))
+        again = await talk.take()
+        assert (again.turn.task.id, again.turn.task.attempt) == (task.id, 2)
+        assert [approval.decision for approval in again.turn.approvals] == ["approved"]
+
+    async def test_renewing_tells_the_version(self, store: Store, leases: Leases) -> None:
+        talk = a_talk(store, leases)
+        task = await talk.admit()
+        grant = await talk.take()
+        lease, version = (await leases.renew([grant.lease]))[task.id]
+        assert version == grant.turn.task.version
+        assert lease.trusted_until >= grant.lease.trusted_until
+        await talk.ask(task.id, Cancel())
+        assert (await leases.renew([grant.lease]))[task.id][1] == version + 1
+        assert await leases.renew([]) == {}
+
+    async def test_tenants_take_turns(self, store: Store, leases: Leases) -> None:
+        for tenant in (TENANT, TENANT, TENANT, OTHER):
+            await a_talk(store, leases, tenant).admit()
+        waiting = await leases.waiting(2)
+        assert {tenant for tenant, _ in waiting} == {TENANT, OTHER}
+        assert len(await leases.waiting(10)) == 4
+

@@ -1,0 +1,268 @@
+"""What every Store promises of its writes."""
+
+import hashlib
+
+import anyio
+import pytest
+from attrs import evolve
+
+from agentcore.changes import Blob, Changes, Logged, Receipt
+from agentcore.commands import Cancel
+from agentcore.errors import KeyInFlight, KeyReused, SessionNotFound, TaskNotFound
+from agentcore.events import (
+    CallClosed,
+    CallOpened,
+    Finished,
+    OAuthPrompted,
+    TextDelta,
+    TextKind,
+    TextSaid,
+    ThinkingDelta,
+    ToolResult,
+    ToolUse,
+)
+from agentcore.messages import Role, TextPart, ThinkingPart
+from agentcore.ports import Fenced, Leases, Stale, Store
+from agentcore.task import TaskStatus
+from agentcore.testing.making import OTHER, TENANT, a_key, a_talk, now
+from agentcore.usage import Usage
+
+USAGE = Usage(model="m", input_tokens=10, output_tokens=5)
+
+
+class StoreContract:
+    """Give it fixtures ``store`` and ``leases`` over the same, empty truth."""
+
+    pytestmark = pytest.mark.anyio
+
+    async def test_a_prompt_opens_a_session_and_queues_a_task(self, store: Store, leases: Leases) -> None:
+        talk = a_talk(store, leases)
+        task = await talk.admit()
+        view = await store.task(TENANT, task.id)
+        assert (view.task.status, view.task.number, view.task.version) == (TaskStatus.QUEUED, 2, 1)
+        assert evolve(view.task, number=0) == task
+        assert (await store.session(*talk.place)).session == talk.session
+        page = await store.log(*talk.place, 1, 10)
+        assert [entry.seq for entry in page.entries] == [1, 2]
+
+    async def test_an_old_session_is_refused_and_leaves_nothing(self, store: Store, leases: Leases) -> None:
+        talk = a_talk(store, leases)
+        await talk.admit()
+        old, head = talk.session, (await store.log(*talk.place, 1, 10)).head
+        await talk.admit()
+        session = old.touched(now())
+        at = now()
+        stale = Changes(
+            tenant_id=TENANT, session_id=old.id, at=at, session=session, log=(Logged(event=OAuthPrompted(provider="p", url="u")),)
+        )
+        with pytest.raises(Stale):
+            await store.commit(stale)
+        assert (await store.log(*talk.place, 1, 10)).head == head + 1
+
+    async def test_an_old_task_is_refused_and_leaves_nothing(self, store: Store, leases: Leases) -> None:
+        talk = a_talk(store, leases)
+        task = await talk.admit()
+        old = await store.turn(TENANT, task.id)
+        await talk.take()
+        head = (await store.log(*talk.place, 1, 10)).head
+        _, changes = old.begin(now())
+        with pytest.raises(Stale):
+            await store.commit(changes)
+        page = await store.log(*talk.place, 1, 10)
+        assert page.head == head
+        assert len(await store.messages(*talk.place, (0, 0), 10)) == 1
+
+    async def test_a_commit_under_an_old_epoch_is_fenced(self, store: Store, leases: Leases) -> None:
+        talk = a_talk(store, leases)
+        await talk.admit()
+        grant = await talk.take()
+        zombie = evolve(grant.lease, epoch=grant.lease.epoch - 1)
+        for event in (TextDelta("x" * 5000), CallOpened(model="m", input_tokens=1), Finished()):
+            with pytest.raises(Fenced):
+                await talk.say(grant.turn, zombie, event)
+        assert not (await store.turn(TENANT, grant.turn.task.id)).said
+
+    async def test_letting_go_ends_the_lease(self, store: Store, leases: Leases) -> None:
+        talk = a_talk(store, leases)
+        await talk.admit()
+        grant = await talk.take()
+        turn, _ = await talk.say(grant.turn, grant.lease, TextDelta("hi"), Finished())
+        assert turn.task.status is TaskStatus.COMPLETED
+        assert not await leases.renew([grant.lease])
+        late = Changes(
+            tenant_id=TENANT, session_id=talk.session.id, at=now(),
+            log=(Logged(event=TextSaid(kind=TextKind.TEXT, text="late"), task_id=turn.task.id),), text_start=turn.position,
+        )  # fmt: skip
+        with pytest.raises(Fenced):
+            await store.commit(late, grant.lease)
+
+    async def test_text_begins_where_the_log_ends(self, store: Store, leases: Leases) -> None:
+        talk = a_talk(store, leases)
+        await talk.admit()
+        grant = await talk.take()
+        turn, _ = await talk.say(grant.turn, grant.lease, TextDelta("Hello 🙂 "))
+        told, flushed = turn.checkpoint(now())
+        committed = await store.commit(flushed, grant.lease)
+        assert [entry.position for entry in committed.entries] == [8]
+        with pytest.raises(Stale):
+            await store.commit(flushed, grant.lease)
+        stored = await store.turn(TENANT, grant.turn.task.id)
+        assert (stored.position, stored.said) == (8, (TextPart("Hello 🙂 "),))
+        assert told.position == 8
+
+    async def test_segments_of_both_kinds_keep_their_order(self, store: Store, leases: Leases) -> None:
+        talk = a_talk(store, leases)
+        await talk.admit()
+        grant = await talk.take()
+        turn, _ = await talk.say(grant.turn, grant.lease, ThinkingDelta("hm "), TextDelta("so"), ThinkingDelta("well"))
+        _, flushed = turn.checkpoint(now())
+        committed = await store.commit(flushed, grant.lease)
+        assert [entry.position for entry in committed.entries] == [3, 5, 9]
+        said = (await store.turn(TENANT, grant.turn.task.id)).said
+        assert said == (ThinkingPart("hm "), TextPart("so"), ThinkingPart("well"))
+
+    async def test_many_writers_leave_no_gap(self, store: Store, leases: Leases) -> None:
+        talk = a_talk(store, leases)
+        await talk.admit()
+        done: list[int] = []
+
+        async def write(number: int) -> None:
+            event = OAuthPrompted(provider=str(number), url="u")
+            changes = Changes(tenant_id=TENANT, session_id=talk.session.id, at=now(), log=(Logged(event=event),))
+            done.extend(entry.seq for entry in (await store.commit(changes)).entries)
+
+        async with anyio.create_task_group() as tasks:
+            for number in range(20):
+                tasks.start_soon(write, number)
+        page = await store.log(*talk.place, 1, 100)
+        assert [entry.seq for entry in page.entries] == list(range(1, 23))
+        assert sorted(done) == list(range(3, 23))
+
+    async def test_messages_are_numbered_by_their_entry(self, store: Store, leases: Leases) -> None:
+        talk = a_talk(store, leases)
+        await talk.admit()
+        grant = await talk.take()
+        use = ToolUse(tool_use_id="1", tool_name="t", input={"a": [1, None, "x"]})
+        result = ToolResult(tool_use_id="1", output="done")
+        await talk.say(grant.turn, grant.lease, TextDelta("let me"), use, result, TextDelta("so"), Finished())
+        messages = await store.messages(*talk.place, (0, 0), 10)
+        assert [message.role for message in messages] == [Role.USER, Role.ASSISTANT, Role.TOOL, Role.ASSISTANT]
+        places = [(message.seq, message.n) for message in messages]
+        assert places == sorted(places)
+        assert places[1][0] == places[2][0]
+        assert [m.id for m in messages] == [f"{grant.turn.task.id}.{n}" for n in range(4)]
+        assert await store.messages(*talk.place, places[1], 10) == messages[2:]
+
+    async def test_the_ledger_takes_each_call_once(self, store: Store, leases: Leases) -> None:
+        talk = a_talk(store, leases)
+        await talk.admit()
+        grant = await talk.take()
+        closed = CallClosed(usage=USAGE, provider_message_id="p1")
+        opened = CallOpened(model="m", input_tokens=9)
+        turn, _ = await talk.say(grant.turn, grant.lease, opened)
+        stored = await store.turn(TENANT, turn.task.id)
+        assert (stored.call, stored.calls) == (turn.call, 1)
+        turn, _ = await talk.say(turn, grant.lease, closed, opened, closed)  # the provider has said it twice
+        stored = await store.turn(TENANT, turn.task.id)
+        assert (stored.usage.input_tokens, stored.usage.output_tokens, stored.calls) == (10, 5, 2)
+
+    async def test_the_last_change_of_a_driver_can_be_asked_for(self, store: Store, leases: Leases) -> None:
+        talk = a_talk(store, leases)
+        await talk.admit()
+        grant = await talk.take()
+        turn, _ = await talk.say(grant.turn, grant.lease, CallOpened(model="m", input_tokens=9))
+        change = await store.last_change(TENANT, turn.task.id)
+        assert change is not None
+        with pytest.raises(Fenced):
+            await talk.say(turn, evolve(grant.lease, epoch=99), Finished())
+        assert await store.last_change(TENANT, turn.task.id) == change
+
+    async def test_a_command_needs_no_lease(self, store: Store, leases: Leases) -> None:
+        talk = a_talk(store, leases)
+        task = await talk.admit()
+        grant = await talk.take()
+        assert (await talk.ask(task.id, Cancel())).task.status is TaskStatus.CANCELLING
+        with pytest.raises(Stale):
+            await talk.say(grant.turn, grant.lease, Finished())
+
+    async def test_blobs_are_kept_once_per_tenant(self, store: Store, leases: Leases) -> None:
+        data = b"\x89PNG\r\n\x1a\n" + b"0" * 100
+        digest = hashlib.sha256(data).hexdigest()
+        blob = Blob(sha256=digest, media_type="image/png", data=data)
+        talk = a_talk(store, leases)
+        await talk.admit(also=lambda changes: evolve(changes, blobs=(blob,)))
+        await talk.admit(also=lambda changes: evolve(changes, blobs=(blob,)))
+        assert await store.blobs(TENANT, [digest, "f" * 64]) == {digest: blob}
+        assert await store.blobs(OTHER, [digest]) == {}
+
+    async def test_a_key_is_reserved_answered_and_replayed(self, store: Store, leases: Leases) -> None:
+        key = a_key()
+        await a_talk(store, leases).admit()
+        assert await store.begin(key) is None
+        with pytest.raises(KeyInFlight):
+            await store.begin(key)
+        with pytest.raises(KeyReused):
+            await store.begin(a_key(request="11"))
+        receipt = Receipt(key=key, status=201, body='{"a": 1}')
+        await store.keep(receipt)
+        assert await store.begin(key) == receipt
+        await store.release(key)  # too late: it is answered
+        assert await store.begin(key) == receipt
+        assert await store.begin(a_key(tenant=OTHER)) is None
+
+    async def test_a_released_key_is_free(self, store: Store) -> None:
+        assert await store.begin(a_key()) is None
+        await store.release(a_key())
+        assert await store.begin(a_key(request="11")) is None
+
+    async def test_a_receipt_is_stored_with_the_effect_or_not_at_all(self, store: Store, leases: Leases) -> None:
+        key = a_key()
+        receipt = Receipt(key=key, status=201, body="{}")
+        talk = a_talk(store, leases)
+        await talk.admit()
+        await store.begin(key)
+        stale = Changes(tenant_id=TENANT, session_id=talk.session.id, at=now(), session=talk.session, receipt=receipt)
+        with pytest.raises(Stale):
+            await store.commit(stale)
+        with pytest.raises(KeyInFlight):
+            await store.begin(key)
+        await talk.admit(also=lambda changes: evolve(changes, receipt=receipt))
+        assert await store.begin(key) == receipt
+
+    async def test_fifty_twins_of_a_request_have_one_winner(self, store: Store) -> None:
+        won: list[object] = []
+
+        async def begin() -> None:
+            try:
+                won.append(await store.begin(a_key("twins")))
+            except KeyInFlight:
+                return
+
+        async with anyio.create_task_group() as tasks:
+            for _ in range(50):
+                tasks.start_soon(begin)
+        assert won == [None]
+
+    async def test_erasing_removes_all_but_the_ledger(self, store: Store, leases: Leases) -> None:
+        talk = a_talk(store, leases)
+        task = await talk.admit()
+        grant = await talk.take()
+        with pytest.raises(Stale):
+            await store.erase(*talk.place)
+        await talk.say(grant.turn, grant.lease, CallOpened(model="m", input_tokens=1), TextDelta("x"), Finished())
+        await store.erase(*talk.place)
+        with pytest.raises(SessionNotFound):
+            await store.session(*talk.place)
+        with pytest.raises(SessionNotFound):
+            await store.log(*talk.place, 1, 10)
+        with pytest.raises(TaskNotFound):
+            await store.task(TENANT, task.id)
+        with pytest.raises(SessionNotFound):
+            await store.erase(*talk.place)
+
+    async def test_what_does_not_exist_cannot_be_changed(self, store: Store, leases: Leases) -> None:
+        talk = a_talk(store, leases)
+        session = evolve(talk.session, version=7)
+        changes = Changes(tenant_id=TENANT, session_id=session.id, at=now(), session=session)
+        with pytest.raises(SessionNotFound):
+            await store.commit(changes)

@@ -1,0 +1,1 @@
+"""A model provider over loopback, for tests and demonstrations."""

@@ -1,0 +1,62 @@
+"""The memory adapters keep the promises of their ports."""
+
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from agentcore.ports import Lease
+from agentcore.testing.contracts import BusContract, EngineContract, LeasesContract, ReadingContract, StoreContract
+from agentcore.testing.scripted import ScriptedEngine
+from agentcore_adapters.memory.bus import MemoryBus
+from agentcore_adapters.memory.clock import SystemClock
+from agentcore_adapters.memory.leases import MemoryLeases
+from agentcore_adapters.memory.store import MemoryStore
+
+
+@pytest.fixture
+def store() -> MemoryStore:
+    return MemoryStore(SystemClock())
+
+
+@pytest.fixture
+def leases(store: MemoryStore) -> MemoryLeases:
+    return MemoryLeases(store.state, store.clock)
+
+
+@pytest.fixture
+def expire(store: MemoryStore) -> Callable[[Lease], Awaitable[None]]:
+    async def expire(lease: Lease) -> None:
+        shelf = store.state.shelf(lease.tenant_id, lease.session_id)
+        shelf.holds[lease.task_id].expires_at = store.clock.now()
+
+    return expire
+
+
+@pytest.fixture
+def bus() -> MemoryBus:
+    return MemoryBus()
+
+
+@pytest.fixture
+def engine() -> ScriptedEngine:
+    return ScriptedEngine()
+
+
+class TestMemoryStore(StoreContract):
+    pass
+
+
+class TestMemoryReading(ReadingContract):
+    pass
+
+
+class TestMemoryLeases(LeasesContract):
+    pass
+
+
+class TestMemoryBus(BusContract):
+    pass
+
+
+class TestScriptedEngine(EngineContract):
+    pass
