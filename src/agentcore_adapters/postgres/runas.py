@@ -8,8 +8,8 @@ do.  A data folder stays with the way that made it.
 import ctypes
 import os
 import pwd
-import shutil
 import signal
+import stat
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -18,7 +18,7 @@ from typing import IO
 
 from attrs import frozen
 
-from agentcore_adapters.postgres.errors import StoreStartError
+from agentcore_adapters.postgres.errors import EmbeddedServerError
 
 UNSHARE = ("unshare", "--user", "--map-user=65534", "--map-group=65534", "--")
 PR_SET_PDEATHSIG = 1
@@ -66,27 +66,34 @@ class RunAs:
         )
 
     def own(self, path: Path) -> None:
-        """Give a folder of ours to the user that the server runs as."""
+        """Keep a folder of ours private, and give it to the user that the server runs as."""
+        found = path.lstat()
+        if not stat.S_ISDIR(found.st_mode) or found.st_uid not in {os.geteuid(), self.user}:
+            raise EmbeddedServerError(f"{path} belongs to somebody else: move it away, or choose another data folder.")
+        path.chmod(0o700)
         if self.user is not None and self.group is not None:
             os.chown(path, self.user, self.group)
 
 
-def choose(data: Path) -> RunAs:
-    """Return how to run the server of *data*, or raise StoreStartError."""
-    if sys.platform == "win32" or os.geteuid() != 0:
+def choose(data: Path, program: str) -> RunAs:
+    """Return how to run *program* on the folder *data*; raise EmbeddedServerError if there is no way.
+
+    Who owns *data* remembers how it was made: what root made opens only in the namespace, the rest to its user.
+    """
+    if os.geteuid() != 0:
         return RunAs()
-    owner = data.stat().st_uid if data.exists() else None
-    if owner in {None, 0} and _namespaces_work():
-        return RunAs(prefix=UNSHARE)
+    made = data.stat() if data.exists() else None
+    in_namespace = RunAs(prefix=UNSHARE)
+    if (made is None or made.st_uid == 0) and _reaches(in_namespace, data.parent, program):
+        return in_namespace
     nobody = pwd.getpwnam("nobody")
-    if owner in {None, nobody.pw_uid}:
-        as_nobody = RunAs(user=nobody.pw_uid, group=nobody.pw_gid)
-        if _reaches(as_nobody, data.parent):
-            return as_nobody
-    raise StoreStartError(
+    as_user = RunAs(user=made.st_uid, group=made.st_gid) if made else RunAs(user=nobody.pw_uid, group=nobody.pw_gid)
+    if as_user.user != 0 and _reaches(as_user, data.parent, program):
+        return as_user
+    raise EmbeddedServerError(
         "PostgreSQL does not run as root, user namespaces are forbidden here, and the user nobody cannot reach the "
-        "data folder. Run agentcore as another user, choose a data folder with --data-dir that everybody may enter, "
-        "or set AGENTCORE_DATABASE_URL."
+        "data folder or PostgreSQL's programs. Run agentcore as another user, choose a data folder with --data-dir "
+        "that everybody may enter, or set AGENTCORE_DATABASE_URL."
     )
 
 
@@ -95,15 +102,10 @@ def environment() -> Mapping[str, str]:
     return {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C.UTF-8", "TZ": "UTC"}
 
 
-def _namespaces_work() -> bool:
-    if shutil.which("unshare") is None:
-        return False
-    return subprocess.run([*UNSHARE, "true"], capture_output=True, check=False).returncode == 0  # noqa: S603
-
-
-def _reaches(run_as: RunAs, folder: Path) -> bool:
-    try:
-        return run_as.run(["test", "-x", str(folder)]).returncode == 0
+def _reaches(run_as: RunAs, folder: Path, program: str) -> bool:
+    try:  # a program may be there and still be refused what it is linked with: so it is run
+        enters = run_as.run(["test", "-x", str(folder)]).returncode == 0
+        return enters and run_as.run([program, "--version"]).returncode == 0
     except OSError:
         return False
 

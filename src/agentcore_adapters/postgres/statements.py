@@ -5,6 +5,7 @@ Law: every one of them names the tenant; row-level security says it again.
 
 # ------------------------------------------------------------------------------------------------------------ locks
 LOCK_SESSION = "SELECT version FROM session WHERE tenant_id = %s AND id = %s FOR NO KEY UPDATE"
+TRY_SESSION = LOCK_SESSION + " SKIP LOCKED"
 LOCK_TASKS = (
     "SELECT id, version, lease_epoch, lease_owner FROM task WHERE tenant_id = %s AND id = ANY (%s::uuid[]) "
     "ORDER BY id FOR UPDATE"
@@ -121,10 +122,13 @@ SPOKEN = """
     SELECT task_id, count(*) AS messages, max(seq) FILTER (WHERE role <> 'user') AS spoken FROM message
     WHERE tenant_id = %s AND task_id = ANY (%s::uuid[]) GROUP BY task_id"""
 SAID = """
-    SELECT v.* FROM session_event v
-    WHERE v.tenant_id = %s AND v.session_id = %s AND v.task_id = ANY (%s::uuid[])
-      AND v.seq > coalesce((SELECT max(m.seq) FROM message m WHERE m.tenant_id = v.tenant_id AND m.task_id = v.task_id
-                            AND m.role <> 'user'), 0)
+    SELECT v.* FROM task k
+    CROSS JOIN LATERAL (
+      SELECT coalesce(max(m.seq), k.number) AS after FROM message m
+      WHERE m.tenant_id = k.tenant_id AND m.task_id = k.id AND m.role <> 'user') AS spoken
+    JOIN session_event v ON v.tenant_id = k.tenant_id AND v.session_id = k.session_id AND v.task_id = k.id
+      AND v.seq > spoken.after AND v.event ->> 'type' IN ('text_said', 'tool_use', 'task_requeued')
+    WHERE k.tenant_id = %s AND k.session_id = %s AND k.id = ANY (%s::uuid[])
     ORDER BY v.seq"""
 SESSION_OF = "SELECT session_id FROM task WHERE tenant_id = %s AND id = %s"
 LAST_CHANGE = "SELECT change_id FROM task WHERE tenant_id = %s AND id = %s FOR UPDATE"
@@ -187,7 +191,9 @@ STILL_MINE = """
 HEAD_TASK = """
     SELECT id, clock_timestamp() AS now FROM task WHERE tenant_id = %s AND session_id = %s AND completed_at IS NULL
     ORDER BY started_at IS NULL, priority DESC, number LIMIT 1"""
-LOCK_TASK = "SELECT *, lease_expires_at <= clock_timestamp() AS is_lost FROM task WHERE tenant_id = %s AND id = %s FOR UPDATE"
+LOCK_TASK = """
+    SELECT *, lease_expires_at <= clock_timestamp() AS is_lost FROM task WHERE tenant_id = %s AND id = %s
+    FOR UPDATE SKIP LOCKED"""
 TAKE_OVER = """
     UPDATE task SET lease_owner = %s, lease_expires_at = clock_timestamp() + make_interval(secs => %s),
                     lease_epoch = lease_epoch + 1

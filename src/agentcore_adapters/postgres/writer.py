@@ -65,14 +65,14 @@ async def _lock(transaction: Transaction, changes: Changes, lease: Lease | None)
     if changes.session is not None and changes.session.version != (stored["version"] if stored else 0) + 1:
         raise Stale("The session has moved on.")
     known = {str(row["id"]): row for row in tasks}
+    if lease is not None:  # before the versions: who is fenced must not read again and decide again
+        row = known.get(lease.task_id)
+        if row is None or row["lease_epoch"] != lease.epoch or row["lease_owner"] != lease.node:
+            raise Fenced("The lease is no longer ours.")
     for task in changes.tasks:
         row = known.get(task.id)
         if task.version != (row["version"] if row else 0) + 1:
             raise Stale("The task has moved on.")
-    if lease is not None:
-        row = known.get(lease.task_id)
-        if row is None or row["lease_epoch"] != lease.epoch or row["lease_owner"] != lease.node:
-            raise Fenced("The lease is no longer ours.")
     place = row_of(head)
     return Place(head=place["head"], position=place["text_pos"]) if place else Place(head=0, position=0)
 
