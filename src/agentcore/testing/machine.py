@@ -9,14 +9,14 @@ Subclass it and say how your world is made:
 leases run out.
 """
 
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime, timedelta
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar, cast
 
 import anyio
 from anyio.from_thread import BlockingPortal, start_blocking_portal
-from attrs import define, frozen
+from attrs import define, field, frozen
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
@@ -109,12 +109,19 @@ class NodeClock:
 class Node:
     """One node, and how to kill it."""
 
-    runtime: Runtime
     store: Wire
     leases: Wire
     clock: NodeClock
-    stop: anyio.Event
-    has_stopped: anyio.Event
+    opened: Runtime | None = None
+    ready: anyio.Event = field(factory=anyio.Event)
+    stop: anyio.Event = field(factory=anyio.Event)
+    has_stopped: anyio.Event = field(factory=anyio.Event)
+
+    @property
+    def runtime(self) -> Runtime:
+        """The node at work."""
+        assert self.opened is not None
+        return self.opened
 
     def kill(self) -> None:
         """Let it write nothing more, whatever it still tries."""
@@ -153,7 +160,7 @@ class SessionMachine(RuleBasedStateMachine):
         self.here = self._world_context.__enter__()
         self.bus = self.here.bus()
         for number in (1, 2):
-            self._call(self._open_node(number))
+            self._open_node(number)
 
     def teardown(self) -> None:
         """Let everything end, judge it, and close."""
@@ -274,7 +281,7 @@ class SessionMachine(RuleBasedStateMachine):
         dead = self.nodes[node]
         self.portal.call(dead.kill)
         self._call(_wait(dead.has_stopped))
-        self._call(self._open_node(len(self.nodes) + self.crashes, node))
+        self._open_node(len(self.nodes) + self.crashes, node)
         self._call(self.here.expire_all())
         self.beat_and_sweep(node)
 
@@ -299,14 +306,14 @@ class SessionMachine(RuleBasedStateMachine):
             assert (counts.lost, counts.failed) == (0, 0)
 
     # ------------------------------------------------------------------------------------------- how it is done
-    def _call(self, work: Coroutine[Any, Any, T]) -> T:
+    def _call(self, work: Awaitable[T]) -> T:
         async def bounded() -> T:
             with anyio.fail_after(PATIENCE_S):
                 return await work
 
         return self.portal.call(bounded)
 
-    def _try(self, work: Coroutine[Any, Any, T]) -> T | None:
+    def _try(self, work: Awaitable[T]) -> T | None:
         """Do what a caller may be refused."""
         try:
             return self._call(work)
@@ -330,42 +337,40 @@ class SessionMachine(RuleBasedStateMachine):
             said = [run for run in self.puppet.running() if run._waiting]  # noqa: SLF001 - our own puppet
             quiet = quiet + 1 if is_quiet and not said else 0
 
-    async def _open_node(self, number: int, place: int | None = None) -> None:
-        ready = anyio.Event()
-        opened: list[Node] = []
-        store, leases = Wire(self.here.store), Wire(self.here.leases)
-        clock = NodeClock(self.here.clock)
-        stop, has_stopped = anyio.Event(), anyio.Event()
-
-        async def live() -> None:
-            try:
-                async with open_runtime(
-                    store=store,  # type: ignore[arg-type]  # a wire stands in for the port behind it
-                    leases=leases,  # type: ignore[arg-type]
-                    bus=self.bus,
-                    engines=self.puppet,
-                    clock=clock,
-                    node=NodeId(f"node-{number}"),
-                    new_id=an_id,
-                    seal=Seal(b"k" * 32),
-                    periods=NEVER,
-                    drain_s=0.0,
-                ) as runtime:
-                    opened.append(Node(runtime, store, leases, clock, stop, has_stopped))
-                    ready.set()
-                    await stop.wait()
-            except (AgentcoreError, BaseExceptionGroup):
-                if not store.is_cut:
-                    raise
-            finally:
-                has_stopped.set()
-
-        self.portal.start_task_soon(live)
-        await ready.wait()
+    def _open_node(self, number: int, place: int | None = None) -> None:
+        node = self.portal.call(self._new_node)
+        self.portal.start_task_soon(self._live, node, NodeId(f"node-{number}"))
+        self._call(_wait(node.ready))
         if place is None:
-            self.nodes.append(opened[0])
+            self.nodes.append(node)
         else:
-            self.nodes[place] = opened[0]
+            self.nodes[place] = node
+
+    async def _new_node(self) -> Node:
+        return Node(Wire(self.here.store), Wire(self.here.leases), NodeClock(self.here.clock))
+
+    async def _live(self, node: Node, name: NodeId) -> None:
+        try:
+            async with open_runtime(
+                store=cast("Store", node.store),
+                leases=cast("Leases", node.leases),
+                bus=self.bus,
+                engines=self.puppet,
+                clock=node.clock,
+                node=name,
+                new_id=an_id,
+                seal=Seal(b"k" * 32),
+                periods=NEVER,
+                drain_s=0.0,
+            ) as runtime:
+                node.opened = runtime
+                node.ready.set()
+                await node.stop.wait()
+        except (AgentcoreError, BaseExceptionGroup):
+            if not node.store.is_cut:
+                raise
+        finally:
+            node.has_stopped.set()
 
     async def _read(self, runtime: Runtime) -> None:
         assert self.session_id is not None
