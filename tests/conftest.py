@@ -7,8 +7,13 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from agentcore_adapters.memory.clock import SystemClock
+from agentcore_adapters.memory.leases import MemoryLeases
+from agentcore_adapters.memory.store import MemoryStore
+from agentcore_adapters.postgres.store import postgres_store
 from agentcore_adapters.testing.provider import StubProvider, stub_provider
 from tests.support.database import Server, running_server
+from tests.support.server import Served, serving
 
 settings.register_profile("normal", deadline=None, suppress_health_check=list(HealthCheck), print_blob=True)
 settings.register_profile("deep", parent=settings.get_profile("normal"), max_examples=5000)
@@ -31,6 +36,28 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 async def provider() -> AsyncIterator[StubProvider]:
     async with stub_provider() as provider:
         yield provider
+
+
+@pytest.fixture(params=["memory", "postgres"])
+def database(request: pytest.FixtureRequest) -> str | None:
+    """The address of a fresh database; None: keep everything in memory."""
+    if request.param == "memory":
+        return None
+    server: Server = request.getfixturevalue("postgres")
+    return server.fresh()[1]
+
+
+@pytest.fixture
+async def served(database: str | None) -> AsyncIterator[Served]:
+    """A server with scripted engines, on each store."""
+    if database is None:
+        clock = SystemClock()
+        store = MemoryStore(clock)
+        async with serving(store, MemoryLeases(store.state, clock)) as found:
+            yield found
+        return
+    async with postgres_store(database) as (durable, leases), serving(durable, leases) as found:
+        yield found
 
 
 @pytest.fixture(scope="session")

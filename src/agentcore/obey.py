@@ -73,9 +73,7 @@ def _decide(turn: Turn, command: Decide, at: datetime) -> tuple[Turn, Changes]:
     return _resolve(turn, decided, decision, StopCode.USER_REJECT, at)
 
 
-def _resolve(
-    turn: Turn, decided: Approval, decision: Decision, code: StopCode, at: datetime
-) -> tuple[Turn, Changes]:
+def _resolve(turn: Turn, decided: Approval, decision: Decision, code: StopCode, at: datetime) -> tuple[Turn, Changes]:
     """Store a decision together with the step that follows from it."""
     event = ApprovalResolved(approval_id=decided.id, decision=decision, by=decided.by)
     recorded = evolve(turn.nothing(at), approvals=(decided,), log=(turn.logged(event),))

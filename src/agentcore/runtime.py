@@ -121,9 +121,7 @@ class Runtime:
         is_new: bool,
     ) -> Accepted:
         async def read_and_decide() -> tuple[Accepted, Changes]:
-            stored, turns = (
-                (session, []) if is_new else await self.store.open_turns(session.tenant_id, session.id)
-            )
+            stored, turns = (session, []) if is_new else await self.store.open_turns(session.tenant_id, session.id)
             task, changes = decide(stored, turns, self.house.clock.now())
             status = TaskStatus.QUEUED if turns else TaskStatus.RUNNING
             accepted = Accepted(session_id=session.id, task_id=task.id, session_created=is_new, status=status)
@@ -269,4 +267,3 @@ class Runtime:
     def _must_be_open(self) -> None:
         if self.house.is_draining:
             raise ShuttingDown("The server is going away; try again in a moment.")
-

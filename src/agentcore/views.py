@@ -37,9 +37,7 @@ class Views:
         """Return a session, or raise SessionNotFound."""
         return await self.store.session(caller.tenant_id, session_id)
 
-    async def sessions(
-        self, caller: Caller, before: tuple[datetime, str] | None, limit: int
-    ) -> list[SessionView]:
+    async def sessions(self, caller: Caller, before: tuple[datetime, str] | None, limit: int) -> list[SessionView]:
         """Return the caller's sessions, newest first."""
         return await self.store.sessions(caller.tenant_id, before, limit)
 

@@ -40,9 +40,7 @@ class Keeper:
 Work = Callable[[Keeper], Awaitable[tuple[int, object]]]
 
 
-async def once(
-    store: Store, caller: Caller, request: Request[Any, Any, Any], work: Work
-) -> Response[bytes]:
+async def once(store: Store, caller: Caller, request: Request[Any, Any, Any], work: Work) -> Response[bytes]:
     """Do *work* and answer; under an Idempotency-Key, do it at most once."""
     key = await _key(caller, request)
     if key is None:

@@ -43,7 +43,13 @@ STATUS: tuple[tuple[type[AgentcoreError], int], ...] = (
     (UnsupportedMedia, 415),
     (Unavailable, 503),
 )
-CODES = {400: "invalid_request", 404: "not_found", 405: "method_not_allowed", 413: "too_large", 415: "unsupported_media"}
+CODES = {
+    400: "invalid_request",
+    404: "not_found",
+    405: "method_not_allowed",
+    413: "too_large",
+    415: "unsupported_media",
+}
 
 
 def problem(error: Exception, instance: str) -> tuple[int, dict[str, object], dict[str, str]]:

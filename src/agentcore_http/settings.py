@@ -89,9 +89,7 @@ class Settings:
     anthropic_model: str | None = _setting(_text, "Model of `claude_api`.")
     openai_model: str | None = _setting(_text, "Model of `openai`.")
     local_model: Path | None = _setting(_path, "A GGUF file for `local`, in place of the SmolLM2 that is fetched.")
-    anthropic_api_key: str | None = _setting(
-        _text, "Key of `claude_api`.", env="ANTHROPIC_API_KEY", secret=True
-    )
+    anthropic_api_key: str | None = _setting(_text, "Key of `claude_api`.", env="ANTHROPIC_API_KEY", secret=True)
     anthropic_base_url: str | None = _setting(
         _url, "Another server that speaks Anthropic's wire.", env="ANTHROPIC_BASE_URL"
     )

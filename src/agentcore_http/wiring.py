@@ -51,9 +51,7 @@ Opener = Callable[[Settings, Place], AbstractAsyncContextManager[Runtime]]
 
 
 @asynccontextmanager
-async def memory_runtime(
-    settings: Settings, place: Place, engines: Engines | None = None
-) -> AsyncIterator[Runtime]:
+async def memory_runtime(settings: Settings, place: Place, engines: Engines | None = None) -> AsyncIterator[Runtime]:
     """Open a node that keeps everything in its own memory."""
     clock = SystemClock()
     store = MemoryStore(clock)
@@ -62,9 +60,7 @@ async def memory_runtime(
 
 
 @asynccontextmanager
-async def postgres_runtime(
-    settings: Settings, place: Place, engines: Engines | None = None
-) -> AsyncIterator[Runtime]:
+async def postgres_runtime(settings: Settings, place: Place, engines: Engines | None = None) -> AsyncIterator[Runtime]:
     """Open a node on PostgreSQL: the one that is set, else the embedded one in the data dir."""
     from agentcore_adapters.postgres.store import postgres_store  # noqa: PLC0415 - needs its extra
 

@@ -14,6 +14,7 @@ from anyio import fail_after
 from attrs import define, field
 from litestar import WebSocket, websocket
 from litestar.exceptions import WebSocketDisconnect
+from litestar.params import FromPath, FromQuery
 
 from agentcore.caller import Caller
 from agentcore.errors import AgentcoreError, InvalidRequest, NotFound
@@ -36,7 +37,12 @@ T = TypeVar("T")
 
 
 @websocket("/sessions/{session_id:str}/stream")
-async def stream(socket: Socket, session_id: str, after: str | None = None, include: str | None = None) -> None:
+async def stream(
+    socket: Socket,
+    session_id: FromPath[str],
+    after: FromQuery[str | None] = None,
+    include: FromQuery[str | None] = None,
+) -> None:
     """Show a session from a cursor on, and take commands."""
     runtime = runtime_of(socket)
     await socket.accept()

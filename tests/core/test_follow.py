@@ -47,9 +47,7 @@ class Log:
     def say(self, text: str) -> Live:
         start = self.position + len(self.tail)
         self.tail += text
-        return Live(
-            task_id=TASK, since=self.since, after=self.after, kind=TextKind.TEXT, text=text, start=start, at=AT
-        )
+        return Live(task_id=TASK, since=self.since, after=self.after, kind=TextKind.TEXT, text=text, start=start, at=AT)
 
     def whole_tail(self) -> tuple[Live, ...]:
         tail, self.tail = self.tail, ""

@@ -30,9 +30,7 @@ async def memory_world() -> AsyncIterator[World]:
                 if hold.expires_at is not None:
                     hold.expires_at = clock.now() - timedelta(seconds=1)
 
-    yield World(
-        store=store, leases=MemoryLeases(store.state, clock), bus=MemoryBus, clock=clock, expire_all=expire_all
-    )
+    yield World(store=store, leases=MemoryLeases(store.state, clock), bus=MemoryBus, clock=clock, expire_all=expire_all)
 
 
 class OnMemory(SessionMachine):

@@ -256,7 +256,9 @@ class ScriptedEngines:
 
     def states(self) -> Sequence[EngineState]:
         """Return all of them."""
-        return [EngineState(name=e.name, abilities=e.abilities, is_available=True, models=(MODEL,)) for e in self.engines]
+        return [
+            EngineState(name=e.name, abilities=e.abilities, is_available=True, models=(MODEL,)) for e in self.engines
+        ]
 
     def default(self) -> EngineName:
         """Return the first one's name."""

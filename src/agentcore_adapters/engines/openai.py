@@ -226,9 +226,7 @@ class _Heard:
         if self.is_counted:
             return self.usage
         output = (self.chars + 2) // 3
-        return evolve(
-            self.usage, input_tokens=self.estimated_input, output_tokens=output, fidelity=Fidelity.ESTIMATED
-        )
+        return evolve(self.usage, input_tokens=self.estimated_input, output_tokens=output, fidelity=Fidelity.ESTIMATED)
 
     def _delta(self, delta: Delta) -> list[EngineEvent]:
         said: list[EngineEvent] = []

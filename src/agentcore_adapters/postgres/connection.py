@@ -89,7 +89,9 @@ class Database:
         """Run *work* for one tenant; again if it was in the way of others, and then it must decide anew."""
         return await self._run("agentcore_app", tenant, work, "BEGIN")
 
-    async def read(self, tenant: TenantId, *statements: tuple[LiteralString, tuple[object, ...]]) -> list[list[DictRow]]:
+    async def read(
+        self, tenant: TenantId, *statements: tuple[LiteralString, tuple[object, ...]]
+    ) -> list[list[DictRow]]:
         """Run *statements* in one snapshot and return their rows: one round trip."""
         return await self._read("agentcore_app", tenant, statements)
 

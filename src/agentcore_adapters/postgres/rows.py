@@ -121,9 +121,7 @@ def blob(row: Row) -> Blob:
 
 def open_call(row: Row) -> OpenCall:
     """Read a call that was begun."""
-    return OpenCall(
-        key=row["call_key"], model=row["model"], input_tokens=row["input_tokens"], start=row["start"]
-    )
+    return OpenCall(key=row["call_key"], model=row["model"], input_tokens=row["input_tokens"], start=row["start"])
 
 
 def usage(row: Row) -> Usage:

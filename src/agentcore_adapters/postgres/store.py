@@ -115,7 +115,9 @@ class PostgresStore(Reads):
 
 
 @asynccontextmanager
-async def postgres_store(dsn: str, *, lease_ttl_s: float = TTL_S) -> AsyncIterator[tuple[PostgresStore, PostgresLeases]]:
+async def postgres_store(
+    dsn: str, *, lease_ttl_s: float = TTL_S
+) -> AsyncIterator[tuple[PostgresStore, PostgresLeases]]:
     """Open the store on a database whose schema is up to date."""
     async with open_pool(dsn) as pool:
         database = Database(pool)

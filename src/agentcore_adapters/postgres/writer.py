@@ -155,9 +155,7 @@ async def _put_session(transaction: Transaction, session: Session) -> None:
         await transaction.send(sql.NEW_HEAD, session.tenant_id, session.id)
         return
     status, at = session.status.value, session.updated_at
-    await transaction.send(
-        sql.MOVE_SESSION, session.title, status, session.version, at, session.tenant_id, session.id
-    )
+    await transaction.send(sql.MOVE_SESSION, session.title, status, session.version, at, session.tenant_id, session.id)
 
 
 async def _put_task(

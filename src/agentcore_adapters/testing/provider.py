@@ -83,9 +83,7 @@ class StubProvider:
             return await _whole(writer, 200, {"object": "list", "data": [{"id": "stub", "object": "model"}]})
         return await _whole(writer, 404, {"error": {"type": "not_found_error", "message": "no such route"}})
 
-    async def _model(
-        self, wire: str, call: Call, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-    ) -> bool:
+    async def _model(self, wire: str, call: Call, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         scenario = scenario_of(call.body)
         refusal = self._refusal(scenario, json.dumps(call.body.get("messages", ""))[-500:])
         if refusal is not None:
@@ -208,9 +206,7 @@ async def _request(reader: asyncio.StreamReader) -> tuple[str, str, dict[str, st
     return method, path, headers, await reader.readexactly(int(headers.get("content-length", "0")))
 
 
-async def _whole(
-    writer: asyncio.StreamWriter, status: int, body: object, more: dict[str, str] | None = None
-) -> bool:
+async def _whole(writer: asyncio.StreamWriter, status: int, body: object, more: dict[str, str] | None = None) -> bool:
     content = json.dumps(body).encode()
     headers = {"content-type": "application/json", "content-length": str(len(content))} | (more or {})
     head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())

@@ -7,7 +7,7 @@ from typing import Annotated
 import msgspec
 from anyio import move_on_after
 from litestar import Response, get
-from litestar.params import Parameter
+from litestar.params import FromPath, FromQuery, QueryParameter
 from litestar.response import Stream
 
 from agentcore.feed import Beat, Feed, Frame, Subscribed, parse_after
@@ -18,18 +18,18 @@ from agentcore_http.wire import requests
 from agentcore_http.wire.frames import Encoded, Encoder
 
 EVENT_STREAM = "text/event-stream"
-Wait = Annotated[float, Parameter(ge=0, le=60)]
-Limit = Annotated[int, Parameter(ge=1, le=1000)]
+Wait = Annotated[float, QueryParameter(ge=0, le=60)]
+Limit = Annotated[int, QueryParameter(ge=1, le=1000)]
 
 
 @get("/sessions/{session_id:str}/events")
 async def events(  # noqa: PLR0913 - each is a query parameter
     request: Req,
-    session_id: str,
-    after: str | None = None,
+    session_id: FromPath[str],
+    after: FromQuery[str | None] = None,
     limit: Limit = 500,
     wait: Wait = 0.0,
-    include: str | None = None,
+    include: FromQuery[str | None] = None,
 ) -> Response[bytes] | Stream:
     """Read the log of a session: as a stream if asked for one, else a page of it."""
     caller, runtime = caller_of(request), runtime_of(request)

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Annotated
 
 from litestar import Response, delete, get, patch, post
-from litestar.params import Parameter
+from litestar.params import FromPath, FromQuery, QueryParameter
 
 from agentcore.errors import InvalidRequest, NotFound
 from agentcore_http.idempotency import Keeper, once
@@ -16,11 +16,11 @@ from agentcore_http.routes.openapi import accepting, json_response
 from agentcore_http.wire import answers, requests
 
 CREATED, OK = 201, 200
-Limit = Annotated[int, Parameter(ge=1, le=200)]
+Limit = Annotated[int, QueryParameter(ge=1, le=200)]
 
 
 @get("/sessions")
-async def index(request: Req, cursor: str | None = None, limit: Limit = 50) -> Response[bytes]:
+async def index(request: Req, cursor: FromQuery[str | None] = None, limit: Limit = 50) -> Response[bytes]:
     """List sessions, newest first."""
     before = _session_cursor(cursor) if cursor else None
     views = await runtime_of(request).views.sessions(caller_of(request), before, limit + 1)
@@ -33,14 +33,14 @@ async def index(request: Req, cursor: str | None = None, limit: Limit = 50) -> R
 
 
 @get("/sessions/{session_id:str}")
-async def show(request: Req, session_id: str) -> Response[bytes]:
+async def show(request: Req, session_id: FromPath[str]) -> Response[bytes]:
     """Show a session."""
     view = await runtime_of(request).views.session(caller_of(request), requests.session_id(session_id))
     return json_response(answers.session(view))
 
 
 @patch("/sessions/{session_id:str}", operation_class=accepting(requests.RenameBody))
-async def rename(request: Req, session_id: str) -> Response[bytes]:
+async def rename(request: Req, session_id: FromPath[str]) -> Response[bytes]:
     """Give a session another title."""
     title = requests.decoded(await request.body(), requests.RenameBody).text()
     view = await runtime_of(request).rename(caller_of(request), requests.session_id(session_id), title)
@@ -48,7 +48,7 @@ async def rename(request: Req, session_id: str) -> Response[bytes]:
 
 
 @delete("/sessions/{session_id:str}", status_code=OK)
-async def close(request: Req, session_id: str, *, erase: bool = False) -> Response[bytes]:
+async def close(request: Req, session_id: FromPath[str], *, erase: FromQuery[bool] = False) -> Response[bytes]:
     """Close a session; with ``erase``, remove what was said in it."""
     caller, runtime = caller_of(request), runtime_of(request)
 
@@ -60,7 +60,7 @@ async def close(request: Req, session_id: str, *, erase: bool = False) -> Respon
 
 @get("/sessions/{session_id:str}/messages")
 async def messages(
-    request: Req, session_id: str, after: str | None = None, limit: Limit = 100
+    request: Req, session_id: FromPath[str], after: FromQuery[str | None] = None, limit: Limit = 100
 ) -> Response[bytes]:
     """Show the history of a session."""
     place = _pair(after) if after else (0, 0)
@@ -73,7 +73,9 @@ async def messages(
 
 
 @get("/sessions/{session_id:str}/tasks")
-async def tasks(request: Req, session_id: str, after: str | None = None, limit: Limit = 100) -> Response[bytes]:
+async def tasks(
+    request: Req, session_id: FromPath[str], after: FromQuery[str | None] = None, limit: Limit = 100
+) -> Response[bytes]:
     """Show the tasks of a session, in the order in which they came."""
     place = _pair(after)[0] if after else 0
     found = requests.session_id(session_id)
@@ -84,7 +86,7 @@ async def tasks(request: Req, session_id: str, after: str | None = None, limit: 
 
 
 @post("/sessions/{session_id:str}/oauth-trigger", operation_class=accepting(requests.OAuthBody))
-async def oauth_trigger(request: Req, session_id: str) -> Response[bytes]:
+async def oauth_trigger(request: Req, session_id: FromPath[str]) -> Response[bytes]:
     """Ask the session's subscribers for consent at another service."""
     caller, runtime = caller_of(request), runtime_of(request)
     prompt = requests.decoded(await request.body(), requests.OAuthBody).event()

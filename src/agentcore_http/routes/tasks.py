@@ -3,7 +3,7 @@
 from typing import Annotated
 
 from litestar import Response, delete, get, post
-from litestar.params import Parameter
+from litestar.params import FromPath, QueryParameter
 
 from agentcore.changes import Receipt
 from agentcore.errors import SessionNotFound
@@ -39,7 +39,7 @@ async def execute(request: Req) -> Response[bytes]:
 
 
 @get("/tasks/{task_id:str}")
-async def show(request: Req, task_id: str) -> Response[bytes]:
+async def show(request: Req, task_id: FromPath[str]) -> Response[bytes]:
     """Show a task."""
     view = await runtime_of(request).views.task(caller_of(request), requests.task_id(task_id))
     return json_response(answers.task(view))
@@ -47,7 +47,7 @@ async def show(request: Req, task_id: str) -> Response[bytes]:
 
 @delete("/tasks/{task_id:str}", status_code=OK)
 async def cancel(
-    request: Req, task_id: str, wait: Annotated[float, Parameter(ge=0, le=30)] = 5.0
+    request: Req, task_id: FromPath[str], wait: Annotated[float, QueryParameter(ge=0, le=30)] = 5.0
 ) -> Response[bytes]:
     """Stop a task, and wait until it has stopped."""
     caller, runtime = caller_of(request), runtime_of(request)
@@ -71,7 +71,7 @@ async def cancel(
     operation_class=accepting(requests.InjectBody),
     request_max_body_size=BODY_BYTES,
 )
-async def inject(request: Req, task_id: str) -> Response[bytes]:
+async def inject(request: Req, task_id: FromPath[str]) -> Response[bytes]:
     """Stop a live task and go on with a message in its place."""
     caller, runtime = caller_of(request), runtime_of(request)
     ask = requests.decoded(await request.body(), requests.InjectBody).ask()
@@ -89,7 +89,7 @@ async def inject(request: Req, task_id: str) -> Response[bytes]:
 
 
 @post("/tasks/{task_id:str}/approve", operation_class=accepting(requests.ApproveBody))
-async def approve(request: Req, task_id: str) -> Response[bytes]:
+async def approve(request: Req, task_id: FromPath[str]) -> Response[bytes]:
     """Approve or reject what a task waits for."""
     caller, runtime = caller_of(request), runtime_of(request)
     body = requests.decoded(await request.body(), requests.ApproveBody)

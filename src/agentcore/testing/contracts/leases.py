@@ -112,7 +112,11 @@ class LeasesContract:
         task = await talk.admit()
         grant = await talk.take()
         asked = ApprovalRequired(
-            approval_id=ApprovalId(an_id()), tool_use_id="1", tool_name="rm", input={"path": "/"}, expires_at=now() + timedelta(hours=1)
+            approval_id=ApprovalId(an_id()),
+            tool_use_id="1",
+            tool_name="rm",
+            input={"path": "/"},
+            expires_at=now() + timedelta(hours=1),
         )
         turn, _ = await talk.say(grant.turn, grant.lease, asked, Ended())
         assert (turn.task.status, turn.task.driven) == (TaskStatus.AWAITING_APPROVAL, False)
@@ -141,4 +145,3 @@ class LeasesContract:
         waiting = await leases.waiting(2)
         assert {tenant for tenant, _ in waiting} == {TENANT, OTHER}
         assert len(await leases.waiting(10)) == 4
-

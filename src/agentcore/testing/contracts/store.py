@@ -53,7 +53,11 @@ class StoreContract:
         session = old.touched(now())
         at = now()
         stale = Changes(
-            tenant_id=TENANT, session_id=old.id, at=at, session=session, log=(Logged(event=OAuthPrompted(provider="p", url="u")),)
+            tenant_id=TENANT,
+            session_id=old.id,
+            at=at,
+            session=session,
+            log=(Logged(event=OAuthPrompted(provider="p", url="u")),),
         )
         with pytest.raises(Stale):
             await store.commit(stale)
