@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from anthropic import AsyncAnthropic
 
 NAME = EngineName("claude_api")
-DEFAULT_MODEL = "claude-sonnet-4-5"
+DEFAULT_MODEL = "claude-sonnet-5-5"
 OLD_HEADER_VERSION = "2023-06-01"  # what compatible servers know
 
 
