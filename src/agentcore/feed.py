@@ -138,9 +138,8 @@ class Feed:
             async for batch in self._catch_up():
                 yield batch
         again: list[Frame] = []
-        for need in self._take(self.follower.hear(item), again):
-            if isinstance(need, Reset):
-                again.append(await self._restart(need))
+        resets = [need for need in self._take(self.follower.hear(item), again) if isinstance(need, Reset)]
+        again += [await self._restart(reset) for reset in resets]
         if again:
             yield again
 

@@ -38,8 +38,8 @@ def _converter() -> Converter:
 
 
 _CONVERTER = _converter()
-_PART: Any = Union[get_args(Part)]  # noqa: UP007
-_EVENT: Any = Union[get_args(Event)]  # noqa: UP007
+_PART: Any = Union[get_args(Part)]
+_EVENT: Any = Union[get_args(Event)]
 
 
 def event_json(event: Event) -> Json:

@@ -31,6 +31,10 @@ def _run(options: argparse.Namespace) -> int:
     loaded = settings_.load(config=options.config)
     if options.data_dir:
         loaded = evolve(loaded, data_dir=options.data_dir.expanduser().resolve())
+    if options.command == "migrate":
+        from agentcore_http import wiring  # noqa: PLC0415
+
+        return wiring.migrate_database(loaded)
     if options.command == "doctor":
         from agentcore_http import doctor  # noqa: PLC0415
 
@@ -51,7 +55,8 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--store", choices=["postgres", "memory"], default="postgres")
     serve.add_argument("--verbose", action="store_true", help="log what happens, as JSON on standard error")
     doctor = commands.add_parser("doctor", help="say what can be used here, and what is missing")
-    for command in (serve, doctor):
+    migrate = commands.add_parser("migrate", help="bring the database of AGENTCORE_DATABASE_URL up to date")
+    for command in (serve, doctor, migrate):
         command.add_argument("--data-dir", type=Path, help="where database, keys and weights lie")
         command.add_argument("--config", type=Path, help="a file agentcore.toml")
     chat = commands.add_parser("chat", help="talk to a server in the terminal")

@@ -73,7 +73,7 @@ def problem(error: Exception, instance: str) -> tuple[int, dict[str, object], di
     else:
         status, code, title = 500, "internal_error", "Something went wrong inside the server."
         detail = title
-    if status >= 500:  # noqa: PLR2004 - the class of server errors
+    if status >= 500:
         log.error("request.failed", path=instance, code=code, kind=type(error).__name__)
     body = {
         "type": f"urn:agentcore:problem:{code}",

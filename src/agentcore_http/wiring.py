@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
+import anyio
 from attrs import frozen
 
 from agentcore.ids import EngineName, NodeId
@@ -26,7 +27,7 @@ from agentcore_adapters.memory.clock import SystemClock
 from agentcore_adapters.memory.leases import MemoryLeases
 from agentcore_adapters.memory.store import MemoryStore
 from agentcore_http.app import API
-from agentcore_http.settings import Settings
+from agentcore_http.settings import Settings, SettingsError
 
 KEY_BYTES = 32
 DRAIN_S = 5.0
@@ -82,6 +83,20 @@ async def database(settings: Settings) -> AsyncIterator[str]:
     async with embedded_server(settings.data) as server:
         await migrate(server.dsn_owner)
         yield server.dsn
+
+
+def migrate_database(settings: Settings) -> int:
+    """Bring the database that is set up to date, and let the role that asks use it; return the exit status."""
+    from agentcore_adapters.postgres.migrate import migrate  # noqa: PLC0415 - needs its extra
+
+    if not settings.database_url:
+        raise SettingsError("Set AGENTCORE_DATABASE_URL; the embedded database is brought up to date by serve.")
+    import psycopg  # noqa: PLC0415 - needs its extra
+
+    role = str(psycopg.conninfo.conninfo_to_dict(settings.database_url).get("user") or "agentcore_service")
+    for name in anyio.run(lambda: migrate(settings.database_url or "", service=role)):
+        print(f"applied {name}")  # noqa: T201 - this is the command line
+    return 0
 
 
 @asynccontextmanager

@@ -217,7 +217,7 @@ async def test_a_deep_folder_has_its_socket_elsewhere_also_after_a_crash(folder:
         assert (deep in sockets.parents, mode(sockets)) == (False, 0o700)
         os.kill(postmaster(deep), signal.SIGKILL)
         assert await ask_until_answered(server.dsn, "SELECT 1") == 1
-    assert not sockets.exists()  # noqa: ASYNC240
+    assert not sockets.exists()
 
 
 async def test_a_folder_that_cannot_be_used_says_so(folder: Path) -> None:

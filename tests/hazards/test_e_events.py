@@ -45,7 +45,7 @@ async def read_poll(served: Served, session_id: str, after: str | None, frames: 
 
 
 @pytest.mark.parametrize("read", [read_socket, read_sse, read_poll])
-async def test_E1_a_stream_cut_fifty_times_is_whole(served: Served, read: object) -> None:  # noqa: N802
+async def test_E1_a_stream_cut_fifty_times_is_whole(served: Served, read: object) -> None:
     assert callable(read)
     dice = random.Random(7)
     task = await served.post(LONG)
@@ -56,8 +56,8 @@ async def test_E1_a_stream_cut_fifty_times_is_whole(served: Served, read: object
                 assert frame["type"] != "stream_reset"
                 cursor = frame["cursor"]
                 text += frame["content"] if frame["type"] == "text" else ""
-                is_over = is_over or frame["type"] in FINAL
-                if is_over:
+                if frame["type"] in FINAL:
+                    is_over = True
                     break
             cuts += 1
     assert cuts > 10
@@ -65,7 +65,7 @@ async def test_E1_a_stream_cut_fifty_times_is_whole(served: Served, read: object
     assert (await served.messages(task["sessionId"]))[-1]["content"] == [{"type": "text", "text": WHOLE}]
 
 
-async def test_E1_late_subscriber_misses_nothing(served: Served) -> None:  # noqa: N802
+async def test_E1_late_subscriber_misses_nothing(served: Served) -> None:
     task = await served.post(LONG)
     await anyio.sleep(0.3)
     async with served.socket(task["sessionId"]) as socket:
@@ -76,7 +76,7 @@ async def test_E1_late_subscriber_misses_nothing(served: Served) -> None:  # noq
     assert text_of(await served.log(task["sessionId"])) == WHOLE
 
 
-async def test_E2_every_frame_names_its_task(served: Served) -> None:  # noqa: N802
+async def test_E2_every_frame_names_its_task(served: Served) -> None:
     task = await served.post("[[words:20]] [[slow:0.005]]")
     async with served.socket(task["sessionId"]) as socket:
         answer = await served.call("POST", f"/tasks/{task['taskId']}/inject", {"message": "[[say:other]]"})
@@ -88,7 +88,7 @@ async def test_E2_every_frame_names_its_task(served: Served) -> None:  # noqa: N
     assert text_of(frames, answer.json()["taskId"]) == "other"
 
 
-async def test_E3_completed_means_readable(served: Served) -> None:  # noqa: N802
+async def test_E3_completed_means_readable(served: Served) -> None:
     for _ in range(20):
         task = await served.post("[[say:hi]]")
         async with served.socket(task["sessionId"]) as socket:
@@ -98,7 +98,7 @@ async def test_E3_completed_means_readable(served: Served) -> None:  # noqa: N80
         assert [m["role"] for m in await served.messages(task["sessionId"])] == ["user", "assistant"]
 
 
-async def test_E4_implicit_interrupt_is_told(served: Served) -> None:  # noqa: N802
+async def test_E4_implicit_interrupt_is_told(served: Served) -> None:
     first = await served.post("[[hang]]")
     second = await served.post("[[say:ok]]", first["sessionId"])
     async with served.socket(first["sessionId"]) as socket:
@@ -109,7 +109,7 @@ async def test_E4_implicit_interrupt_is_told(served: Served) -> None:  # noqa: N
     assert frames.index(cancelled[0]) < frames.index(running)
 
 
-async def test_E5_nothing_after_terminal(served: Served) -> None:  # noqa: N802
+async def test_E5_nothing_after_terminal(served: Served) -> None:
     task = await served.post("[[words:300]] [[slow:0.002]] [[stubborn:0.2]]")
     async with served.socket(task["sessionId"]) as socket:
         await served.call("DELETE", f"/tasks/{task['taskId']}")
@@ -119,14 +119,14 @@ async def test_E5_nothing_after_terminal(served: Served) -> None:  # noqa: N802
             assert frame["type"] == "heartbeat"
 
 
-async def test_E6_second_terminal_dropped(served: Served) -> None:  # noqa: N802
+async def test_E6_second_terminal_dropped(served: Served) -> None:
     task = await served.done("[[say:half]] [[err_mid]] [[late]]")
     assert task["error"]["code"] == "ENGINE_OVERLOADED"
     await anyio.sleep(0.2)
     assert [e["type"] for e in await served.log(task["sessionId"]) if e["type"] in FINAL] == ["error"]
 
 
-async def test_E8_slow_reader_is_bounded(served: Served) -> None:  # noqa: N802
+async def test_E8_slow_reader_is_bounded(served: Served) -> None:
     task = await served.post("[[words:30000]]")
     async with served.socket(task["sessionId"]) as socket:
         await served.ended(task["taskId"], 30)
@@ -134,7 +134,7 @@ async def test_E8_slow_reader_is_bounded(served: Served) -> None:  # noqa: N802
     assert text_of(frames) == "".join(f"w{i} " for i in range(30000))
 
 
-async def test_E9_voice_filter_per_subscriber(served: Served) -> None:  # noqa: N802
+async def test_E9_voice_filter_per_subscriber(served: Served) -> None:
     task = await served.post('[[think]] [[tool:t:{"a": 1}]] [[say:spoken]]', voiceMode=True)
     await served.ended(task["taskId"])
     hidden = {"thinking", "tool_use", "tool_result"}
@@ -146,14 +146,14 @@ async def test_E9_voice_filter_per_subscriber(served: Served) -> None:  # noqa: 
         assert text_of(await until_final(socket, task["taskId"])) == "spoken"
 
 
-async def test_E10_no_internals_in_errors(served: Served) -> None:  # noqa: N802
+async def test_E10_no_internals_in_errors(served: Served) -> None:
     task = await served.done("[[raise]]")
     shown = str(task) + str(await served.log(task["sessionId"])) + str(await served.messages(task["sessionId"]))
     assert task["error"]["code"] == "EXECUTION_ERROR"
     assert CANARY not in shown
 
 
-async def test_E11_state_is_readable(served: Served) -> None:  # noqa: N802
+async def test_E11_state_is_readable(served: Served) -> None:
     task = await served.post('[[think]] [[tool:t:{"a": 1}]] [[say:the answer]]')
     async with served.socket(task["sessionId"]) as socket:
         frames = await until_final(socket, task["taskId"])

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.anyio
 PNG = base64.b64encode(b"\x89PNG\r\n\x1a\n" + b"0" * 64).decode()
 
 
-async def test_H1_interrupted_is_a_flag(served: Served) -> None:  # noqa: N802
+async def test_H1_interrupted_is_a_flag(served: Served) -> None:
     task = await served.post("[[say:half]] [[hang]]")
     await served.said(task["taskId"], "half")
     await served.call("DELETE", f"/tasks/{task['taskId']}")
@@ -26,20 +26,20 @@ async def test_H1_interrupted_is_a_flag(served: Served) -> None:  # noqa: N802
 
 
 @pytest.mark.parametrize("how", ["err_mid", "raise", "drop", "fail:ENGINE_AUTH"])
-async def test_H2_partial_text_kept(served: Served, how: str) -> None:  # noqa: N802
+async def test_H2_partial_text_kept(served: Served, how: str) -> None:
     task = await served.done(f"[[say:half]] [[{how}]]")
     assert task["status"] == "failed"
     said = (await served.messages(task["sessionId"]))[-1]
     assert (said["content"][0]["text"], said["interrupted"]) == ("half", True)
 
 
-async def test_H3_reload_equals_live(served: Served) -> None:  # noqa: N802
+async def test_H3_reload_equals_live(served: Served) -> None:
     task = await served.done('[[think]] [[tool:t:{"a": 1}]] [[say:x]]')
     types = [part["type"] for m in await served.messages(task["sessionId"]) for part in m["content"]]
     assert types == ["text", "thinking", "tool_use", "tool_result", "text"]
 
 
-async def test_H4_prompt_resolved_once(served: Served) -> None:  # noqa: N802
+async def test_H4_prompt_resolved_once(served: Served) -> None:
     task = await served.post("[[hang]]", systemPrompt="Be a pirate.", maxTurns=3, allowedTools=["a.b"])
     answer = await served.call("POST", f"/tasks/{task['taskId']}/inject", {"message": "[[say:ok]]"})
     await served.ended(answer.json()["taskId"])
@@ -50,7 +50,7 @@ async def test_H4_prompt_resolved_once(served: Served) -> None:  # noqa: N802
     assert "pirate" not in served.engine.requests[-1].system_prompt
 
 
-async def test_H5_voice_fields(served: Served) -> None:  # noqa: N802
+async def test_H5_voice_fields(served: Served) -> None:
     spoken = await served.done("[[say:x]]", voiceMode=True)
     typed = await served.done("Title [[say:x]]")
     sessions = {item["id"]: item for item in (await served.get("/sessions"))["items"]}
@@ -72,14 +72,14 @@ async def test_H5_voice_fields(served: Served) -> None:  # noqa: N802
         ({"base64Data": PNG}, 400),
     ],
 )
-async def test_I2_bad_image_is_refused_and_not_stored(served: Served, attachment: Json, status: int) -> None:  # noqa: N802
+async def test_I2_bad_image_is_refused_and_not_stored(served: Served, attachment: Json, status: int) -> None:
     answer = await served.call("POST", "/tasks", {"prompt": "look", "attachments": [attachment]})
     assert answer.status_code == status
     assert "attachments[0]" in answer.text or answer.json()["field"]
     assert (await served.get("/sessions"))["items"] == []
 
 
-async def test_I2_bad_image_does_not_poison(served: Served) -> None:  # noqa: N802
+async def test_I2_bad_image_does_not_poison(served: Served) -> None:
     picture = [{"base64Data": PNG, "mediaType": "image/png", "fileName": "a.png"}]
     refused = await served.done("look [[refuse_image]]", attachments=picture)
     assert refused["status"] == "failed"
@@ -93,14 +93,16 @@ async def test_I2_bad_image_does_not_poison(served: Served) -> None:  # noqa: N8
     assert (await served.call("POST", "/tasks", {"prompt": "x", "attachments": picture * 21})).status_code == 400
 
 
-BAD = ["[]", "null", '"x"', "{", '{"prompt": {}}', '{"prompt": 1}', "{}", '{"prompt": " "}', "\xff", '{"prompt": "\\ud800"}',
+BAD = ["[]", "null", '"x"', "{", '{"prompt": {}}', '{"prompt": 1}', "{}", '{"prompt": " "}', "\xff",
+       '{"prompt": "\\ud800"}',
        '{"prompt": "a\\u0000"}', '{"prompt": "x", "maxTurns": 0}', '{"prompt": "x", "maxTurns": 101}',
-       '{"prompt": "x", "maxTurns": "5"}', '{"prompt": "x", "voiceMode": "false"}', '{"prompt": "x", "onBusy": "maybe"}',
+       '{"prompt": "x", "maxTurns": "5"}', '{"prompt": "x", "voiceMode": "false"}',
+       '{"prompt": "x", "onBusy": "maybe"}',
        '{"prompt": "x", "attachments": {}}', '{"prompt": "x", "deadlineSeconds": -1}', '{"prompt": "x", "model": 3}',
        '{"prompt": "x", "sessionId": 3}', '{"prompt": "x", "allowedTools": [1]}']  # fmt: skip
 
 
-async def test_I3_no_5xx_on_bad_input(served: Served) -> None:  # noqa: N802
+async def test_I3_no_5xx_on_bad_input(served: Served) -> None:
     headers = {"Content-Type": "application/json"}
     task = await served.done("[[say:x]]")
     routes = ["/tasks", f"/tasks/{task['id']}/inject", f"/tasks/{task['id']}/approve", "/engines/switch",
@@ -117,23 +119,23 @@ async def test_I3_no_5xx_on_bad_input(served: Served) -> None:  # noqa: N802
 
 
 @pytest.mark.parametrize("value", [-1, 0, 501, 10**9, "5", 1.5])
-async def test_I4_context_bounds(served: Served, value: object) -> None:  # noqa: N802
+async def test_I4_context_bounds(served: Served, value: object) -> None:
     answer = await served.call("POST", "/tasks", {"prompt": "x", "maxContextMessages": value})
     assert (answer.status_code, answer.json()["field"]) == (400, "maxContextMessages")
 
 
 @pytest.mark.parametrize("value", [0, -1, 101])
-async def test_I5_turns_and_budgets(served: Served, value: int) -> None:  # noqa: N802
+async def test_I5_turns_and_budgets(served: Served, value: int) -> None:
     assert (await served.call("POST", "/tasks", {"prompt": "x", "maxTurns": value})).status_code == 400
 
 
-async def test_I6_unknown_engine(served: Served) -> None:  # noqa: N802
+async def test_I6_unknown_engine(served: Served) -> None:
     answer = await served.call("POST", "/tasks", {"prompt": "x", "engineType": "none"})
     assert (answer.status_code, answer.json()["code"]) == (400, "unknown_engine")
     assert (await served.get("/sessions"))["items"] == []
 
 
-async def test_I7_each_message_once(served: Served) -> None:  # noqa: N802
+async def test_I7_each_message_once(served: Served) -> None:
     session_id: str | None = None
     for number in range(4):
         session_id = (await served.done(f"q{number} [[say:a{number}]]", session_id))["sessionId"]
@@ -141,7 +143,7 @@ async def test_I7_each_message_once(served: Served) -> None:  # noqa: N802
     assert texts == [w for n in range(3) for w in (f"q{n} [[say:a{n}]]", f"a{n}")] + ["q3 [[say:a3]]"]
 
 
-async def test_I8_unicode(served: Served) -> None:  # noqa: N802
+async def test_I8_unicode(served: Served) -> None:
     prompt = "x" * 39 + "👩‍👩‍👧" + " é مرحبا 漢字 [[say:🙂 ok]]"
     task = await served.done(prompt)
     session = await served.get(f"/sessions/{task['sessionId']}")
@@ -151,7 +153,7 @@ async def test_I8_unicode(served: Served) -> None:  # noqa: N802
     assert second["content"][0]["text"] == "🙂 ok"
 
 
-async def test_I10_malformed_ids(served: Served) -> None:  # noqa: N802
+async def test_I10_malformed_ids(served: Served) -> None:
     for found in ("x", "1", an_id() + "x", "%00", "..%2f"):
         for method, path in (("GET", "/tasks/{}"), ("DELETE", "/tasks/{}"), ("GET", "/sessions/{}"),
                              ("GET", "/sessions/{}/messages"), ("GET", "/sessions/{}/events"),
@@ -160,7 +162,7 @@ async def test_I10_malformed_ids(served: Served) -> None:  # noqa: N802
             assert answer.status_code == 404, (method, path, answer.text)
 
 
-async def test_B7_retry_makes_one_task(served: Served) -> None:  # noqa: N802
+async def test_B7_retry_makes_one_task(served: Served) -> None:
     body = {"prompt": "[[say:once]]"}
 
     async def post() -> tuple[int, str]:
@@ -181,14 +183,14 @@ async def test_B7_retry_makes_one_task(served: Served) -> None:  # noqa: N802
     assert (await served.call("POST", "/tasks", body, Idempotency_Key="k2")).status_code == 201
 
 
-async def test_C3_hung_engine_fails_at_deadline(served: Served) -> None:  # noqa: N802
+async def test_C3_hung_engine_fails_at_deadline(served: Served) -> None:
     task = await served.done("[[say:half]] [[hang]]", deadlineSeconds=0.5)
     assert task["error"]["code"] == "DEADLINE"
     assert served.engine.runs[-1].is_over
     assert (await served.messages(task["sessionId"]))[-1]["content"][0]["text"] == "half"
 
 
-async def test_C6_no_content_in_logs(served: Served) -> None:  # noqa: N802
+async def test_C6_no_content_in_logs(served: Served) -> None:
     assert structlog.is_configured() in {True, False}
     with capture_logs() as logs:
         await served.done("canary-prompt [[raise]]")
@@ -199,7 +201,7 @@ async def test_C6_no_content_in_logs(served: Served) -> None:  # noqa: N802
     assert "canary" not in str(logs)
 
 
-async def test_T9_foreign_equals_missing(served: Served) -> None:  # noqa: N802
+async def test_T9_foreign_equals_missing(served: Served) -> None:
     theirs = await served.as_tenant("b").done("[[say:x]]")
     for method, path, body in (
         ("GET", "/tasks/{task}", None),

@@ -35,7 +35,7 @@ async def all_at_once(number: int, work: Callable[[], Any]) -> list[Any]:
 
 
 @pytest.mark.parametrize("script", ["[[words:50]] [[slow:0.01]]", "[[hang]]", "[[hang]] [[stubborn:0.1]]"])
-async def test_S1_cancel_is_final(served: Served, script: str) -> None:  # noqa: N802
+async def test_S1_cancel_is_final(served: Served, script: str) -> None:
     task = await served.post(script)
     await served.said(task["taskId"], "")
     answer = await served.call("DELETE", f"/tasks/{task['taskId']}")
@@ -49,7 +49,7 @@ async def test_S1_cancel_is_final(served: Served, script: str) -> None:  # noqa:
     assert list((await finals(served, task["sessionId"])).values()) == [["cancelled"]]
 
 
-async def test_S1_races_of_delete_with_completion(served: Served) -> None:  # noqa: N802
+async def test_S1_races_of_delete_with_completion(served: Served) -> None:
     async def race() -> None:
         task = await served.post("[[words:3]]")
         answer = await served.call("DELETE", f"/tasks/{task['taskId']}")
@@ -64,7 +64,7 @@ async def test_S1_races_of_delete_with_completion(served: Served) -> None:  # no
         await all_at_once(10, race)
 
 
-async def test_S2_session_survives_cancel(served: Served) -> None:  # noqa: N802
+async def test_S2_session_survives_cancel(served: Served) -> None:
     task = await served.post("first [[hang]]")
     await served.said(task["taskId"], "You")
     await served.call("DELETE", f"/tasks/{task['taskId']}")
@@ -77,7 +77,7 @@ async def test_S2_session_survives_cancel(served: Served) -> None:  # noqa: N802
 
 
 @pytest.mark.parametrize("policy", ["interrupt", "enqueue", "reject"])
-async def test_S3_one_live_task(served: Served, policy: str) -> None:  # noqa: N802
+async def test_S3_one_live_task(served: Served, policy: str) -> None:
     first = await served.done("hello")
     session_id = first["sessionId"]
 
@@ -109,7 +109,7 @@ async def test_S3_one_live_task(served: Served, policy: str) -> None:  # noqa: N
     assert last["status"] == "completed"
 
 
-async def test_S4_parallel_injects(served: Served) -> None:  # noqa: N802
+async def test_S4_parallel_injects(served: Served) -> None:
     task = await served.post("[[hang]]")
 
     async def inject() -> tuple[int, Json]:
@@ -127,7 +127,7 @@ async def test_S4_parallel_injects(served: Served) -> None:  # noqa: N802
 
 
 @pytest.mark.parametrize("policy", ["interrupt", "enqueue", "reject"])
-async def test_S5_waiting_task_is_live(served: Served, policy: str) -> None:  # noqa: N802
+async def test_S5_waiting_task_is_live(served: Served, policy: str) -> None:
     waiting = await served.post('[[ask:rm:{"path": "x"}]]')
     await served.until(waiting["taskId"], {"awaiting_approval"})
     body = {"prompt": "next [[say:ok]]", "sessionId": waiting["sessionId"], "onBusy": policy}
@@ -149,7 +149,7 @@ async def test_S5_waiting_task_is_live(served: Served, policy: str) -> None:  # 
 
 
 @pytest.mark.parametrize(("script", "status"), [("x", "completed"), ("[[raise]]", "failed"), ("[[hang]]", "cancelled")])
-async def test_S6_inject_final_task_refused(served: Served, script: str, status: str) -> None:  # noqa: N802
+async def test_S6_inject_final_task_refused(served: Served, script: str, status: str) -> None:
     old = await served.post(script)
     if status == "cancelled":
         await served.call("DELETE", f"/tasks/{old['taskId']}")
@@ -162,7 +162,7 @@ async def test_S6_inject_final_task_refused(served: Served, script: str, status:
     assert len((await served.get(f"/sessions/{old['sessionId']}/tasks"))["items"]) == 2
 
 
-async def test_S7_delete_failed_task_is_noop(served: Served) -> None:  # noqa: N802
+async def test_S7_delete_failed_task_is_noop(served: Served) -> None:
     failed = await served.done("[[raise]]")
     newer = await served.post("[[words:20]] [[slow:0.01]]", failed["sessionId"])
     answer = await served.call("DELETE", f"/tasks/{failed['id']}")
@@ -171,7 +171,7 @@ async def test_S7_delete_failed_task_is_noop(served: Served) -> None:  # noqa: N
     assert (await served.ended(newer["taskId"]))["status"] == "completed"
 
 
-async def test_S8_late_stop_hits_only_its_run(served: Served) -> None:  # noqa: N802
+async def test_S8_late_stop_hits_only_its_run(served: Served) -> None:
     first = await served.done("one")
     second = await served.post("[[words:20]] [[slow:0.01]]", first["sessionId"])
     for _ in range(5):
@@ -179,7 +179,7 @@ async def test_S8_late_stop_hits_only_its_run(served: Served) -> None:  # noqa: 
     assert (await served.ended(second["taskId"]))["status"] == "completed"
 
 
-async def test_S9_stop_reaches_the_tasks_engine(served: Served) -> None:  # noqa: N802
+async def test_S9_stop_reaches_the_tasks_engine(served: Served) -> None:
     first = await served.done("hello")
     for how in ("delete", "inject", "approve"):
         script = '[[ask:rm:{"a": 1}]]' if how == "approve" else "[[hang]]"
@@ -201,7 +201,7 @@ async def test_S9_stop_reaches_the_tasks_engine(served: Served) -> None:  # noqa
     assert [run.request.session_id for run in served.engine.runs] == [first["sessionId"]]
 
 
-async def test_S10_switch_is_per_tenant(served: Served) -> None:  # noqa: N802
+async def test_S10_switch_is_per_tenant(served: Served) -> None:
     a, b = served.as_tenant("a"), served.as_tenant("b")
     running = await a.post("[[hang]]")
     assert (await a.call("POST", "/engines/switch", {"engineType": "other"})).status_code == 201
@@ -211,7 +211,7 @@ async def test_S10_switch_is_per_tenant(served: Served) -> None:  # noqa: N802
     assert (await a.call("POST", "/engines/switch", {"engineType": "none"})).json()["code"] == "unknown_engine"
 
 
-async def test_S11_engine_ignores_stop(served: Served) -> None:  # noqa: N802
+async def test_S11_engine_ignores_stop(served: Served) -> None:
     task = await served.post("[[hang]] [[stubborn:0.6]]")
     await served.said(task["taskId"], "You")
     answer = await served.call("DELETE", f"/tasks/{task['taskId']}?wait=0.05")
@@ -221,7 +221,7 @@ async def test_S11_engine_ignores_stop(served: Served) -> None:  # noqa: N802
     assert served.engine.runs[0].is_over
 
 
-async def test_S12_slow_stop_never_overlaps(served: Served) -> None:  # noqa: N802
+async def test_S12_slow_stop_never_overlaps(served: Served) -> None:
     first = await served.post("[[hang]] [[stubborn:0.5]]")
     await served.said(first["taskId"], "You")
     second = await served.post("next [[say:ok]]", first["sessionId"])
@@ -233,7 +233,7 @@ async def test_S12_slow_stop_never_overlaps(served: Served) -> None:  # noqa: N8
     assert end < begin
 
 
-async def test_S13_history_order_after_cancel(served: Served) -> None:  # noqa: N802
+async def test_S13_history_order_after_cancel(served: Served) -> None:
     first = await served.post("one [[hang]]")
     await served.said(first["taskId"], "You")
     async with anyio.create_task_group() as tasks:
@@ -252,7 +252,7 @@ async def test_S13_history_order_after_cancel(served: Served) -> None:  # noqa: 
     assert shown[2].startswith("two")
 
 
-async def test_S14_rename_and_close_survive(served: Served) -> None:  # noqa: N802
+async def test_S14_rename_and_close_survive(served: Served) -> None:
     task = await served.post("[[words:20]] [[slow:0.01]]")
     await served.call("PATCH", f"/sessions/{task['sessionId']}", {"title": "mine"})
     await served.ended(task["taskId"])
@@ -264,7 +264,7 @@ async def test_S14_rename_and_close_survive(served: Served) -> None:  # noqa: N8
     assert (await served.get(f"/sessions/{task['sessionId']}"))["status"] == "closed"
 
 
-async def test_S15_no_approval_after_completed(served: Served) -> None:  # noqa: N802
+async def test_S15_no_approval_after_completed(served: Served) -> None:
     task = await served.post("done [[late]]")
     assert (await served.ended(task["taskId"]))["status"] == "completed"
     await anyio.sleep(0.3)
@@ -272,13 +272,13 @@ async def test_S15_no_approval_after_completed(served: Served) -> None:  # noqa:
     assert (await served.log(task["sessionId"]))[-1]["type"] == "completed"
 
 
-async def test_S16_engine_eof_fails_task(served: Served) -> None:  # noqa: N802
+async def test_S16_engine_eof_fails_task(served: Served) -> None:
     task = await served.done("[[say:half an answer]] [[drop]]")
     assert (task["status"], task["error"]["code"]) == ("failed", "ENGINE_EOF")
     assert (await served.messages(task["sessionId"]))[-1]["content"][0]["text"] == "half an answer"
 
 
-async def test_S17_commit_failure_at_completion(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: N802
+async def test_S17_commit_failure_at_completion(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     store, failures = served.runtime.store, 3
     commit = type(store).commit
 
@@ -299,7 +299,7 @@ async def test_S17_commit_failure_at_completion(served: Served, monkeypatch: pyt
     assert [m["role"] for m in await served.messages(task["sessionId"])] == ["user", "assistant"]
 
 
-async def test_S18_error_session_is_reused(served: Served) -> None:  # noqa: N802
+async def test_S18_error_session_is_reused(served: Served) -> None:
     failed = await served.done("one [[fail:ENGINE_OVERLOADED]]")
     assert failed["error"]["code"] == "ENGINE_OVERLOADED"
     assert (await served.get(f"/sessions/{failed['sessionId']}"))["status"] == "error"
@@ -310,7 +310,7 @@ async def test_S18_error_session_is_reused(served: Served) -> None:  # noqa: N80
     assert len(served.engine.requests[-1].messages) == 3
 
 
-async def test_S19_unknown_session_creates_and_says_so(served: Served) -> None:  # noqa: N802
+async def test_S19_unknown_session_creates_and_says_so(served: Served) -> None:
     foreign = await served.as_tenant("b").done("theirs")
     before = await served.as_tenant("b").log(foreign["sessionId"])
     for session_id in (an_id(), foreign["sessionId"], "no uuid", "new", "../x"):
@@ -325,7 +325,7 @@ async def test_S19_unknown_session_creates_and_says_so(served: Served) -> None: 
     assert len((await served.get(f"/sessions/{closed['sessionId']}/tasks"))["items"]) == 1
 
 
-async def test_S21_submit_is_all_or_nothing(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: N802
+async def test_S21_submit_is_all_or_nothing(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     store = served.runtime.store
     commit = type(store).commit
 
@@ -342,7 +342,7 @@ async def test_S21_submit_is_all_or_nothing(served: Served, monkeypatch: pytest.
     assert (await served.done("x"))["status"] == "completed"
 
 
-async def test_S23_reject_when_stop_is_slow(served: Served) -> None:  # noqa: N802
+async def test_S23_reject_when_stop_is_slow(served: Served) -> None:
     task = await served.post('[[stubborn:0.2]] [[ask:rm:{"path": "x"}]]')
     await served.until(task["taskId"], {"awaiting_approval"})
     answer = await served.call("POST", f"/tasks/{task['taskId']}/approve", {"approved": False})
@@ -353,7 +353,7 @@ async def test_S23_reject_when_stop_is_slow(served: Served) -> None:  # noqa: N8
     assert again["status"] == "completed"
 
 
-async def test_S24_closed_stays_closed(served: Served) -> None:  # noqa: N802
+async def test_S24_closed_stays_closed(served: Served) -> None:
     task = await served.post("[[hang]] [[stubborn:0.2]]")
     await served.said(task["taskId"], "You")
     await served.call("DELETE", f"/sessions/{task['sessionId']}")
@@ -365,8 +365,8 @@ async def test_S24_closed_stays_closed(served: Served) -> None:  # noqa: N802
     assert (await served.call("GET", f"/sessions/{task['sessionId']}")).status_code == 404
 
 
-async def test_S25_clock_skew_is_harmless(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: N802
-    from datetime import timedelta  # noqa: PLC0415
+async def test_S25_clock_skew_is_harmless(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    from datetime import timedelta
 
     clock = served.runtime.house.clock
     real = type(clock).now

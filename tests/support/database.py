@@ -74,5 +74,5 @@ async def ask_until_answered(dsn: str, query: str) -> Any:
 async def until(condition: Callable[[], bool]) -> None:
     """Wait for what another process does."""
     with fail_after(30):
-        while not condition():  # noqa: ASYNC110 - of other processes there are no events
+        while not condition():
             await anyio.sleep(0.02)

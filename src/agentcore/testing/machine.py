@@ -209,7 +209,7 @@ class SessionMachine(RuleBasedStateMachine):
 
     @precondition(lambda self: self.tasks)
     @rule(node=st.integers(0, 1), approved=st.booleans(), on_reject=st.sampled_from(OnReject))
-    def decide(self, node: int, approved: bool, on_reject: OnReject) -> None:  # noqa: FBT001 - drawn by Hypothesis
+    def decide(self, node: int, approved: bool, on_reject: OnReject) -> None:
         """Decide what waits."""
         decision = Decide(approved=approved, by="somebody", on_reject=on_reject)
         for task_id in self.tasks[-3:]:
@@ -330,7 +330,7 @@ class SessionMachine(RuleBasedStateMachine):
 
     async def _until_quiet(self) -> None:
         quiet = 0
-        while quiet < 3:  # noqa: PLR2004 - three looks in a row
+        while quiet < 3:
             await anyio.sleep(QUIET_S)
             lanes = [lane for node in self.nodes for lane, _ in node.runtime.lanes.reading()]
             is_quiet = not any(lane.is_busy for lane in lanes)

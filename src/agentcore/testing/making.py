@@ -27,12 +27,12 @@ NODE = NodeId("node-1")
 
 def an_id() -> str:
     """Make an id."""
-    return str(uuid4())  # noqa: TID251 - tests need ids from somewhere
+    return str(uuid4())
 
 
 def now() -> datetime:
     """Return the time of day."""
-    return datetime.now(UTC)  # noqa: TID251 - stores compare with their own clock
+    return datetime.now(UTC)
 
 
 def a_session(tenant: TenantId = TENANT, *, voice_mode: bool = False, at: datetime | None = None) -> Session:

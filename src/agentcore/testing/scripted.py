@@ -233,7 +233,7 @@ def _tool(request: EngineRequest, kind: str, value: str) -> Iterable[Move]:
         yield ToolResult(tool_use_id=use_id, output=f"{name} ran")
         return
     approval_id = ApprovalId(str(uuid5(NAMESPACE_OID, f"{request.task_id} {request.attempt} {value}")))
-    expires_at = datetime.now(UTC) + FAR  # noqa: TID251 - a fake has no clock of the core's
+    expires_at = datetime.now(UTC) + FAR
     asked = ApprovalRequired(
         approval_id=approval_id, tool_use_id=use_id, tool_name=name, input=tool_input, expires_at=expires_at
     )

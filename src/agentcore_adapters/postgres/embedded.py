@@ -51,7 +51,7 @@ async def embedded_server(data_dir: Path, *, durable: bool = True) -> AsyncItera
     Call it in the main thread: the server dies with the thread that has started it. Not *durable*: for throw-away
     test servers. Raises StoreStartError that says what to do.
     """
-    cluster = Cluster(data_dir.expanduser().resolve(), durable=durable)  # noqa: ASYNC240 - once, at the start
+    cluster = Cluster(data_dir.expanduser().resolve(), durable=durable)
     try:
         server = await cluster.open()
         async with _beside(cluster.supervise):

@@ -40,7 +40,8 @@ LET_GO_TASK = (
 )
 SET_CHANGE = "UPDATE task SET change_id = %s WHERE tenant_id = %s AND id = %s AND completed_at IS NULL"
 MOVE_HEAD = """
-    UPDATE log_head SET head = %s, text_pos = %s, bound = greatest(bound, %s) WHERE tenant_id = %s AND session_id = %s"""
+    UPDATE log_head SET head = %s, text_pos = %s, bound = greatest(bound, %s)
+    WHERE tenant_id = %s AND session_id = %s"""
 APPEND = """
     INSERT INTO session_event (tenant_id, session_id, created_at, seq, text_pos, task_id, attempt, event)
     SELECT %s, %s, %s, e.* FROM unnest(%s::bigint[], %s::bigint[], %s::uuid[], %s::int[], %s::jsonb[]) AS e"""
@@ -164,13 +165,16 @@ EXPIRED = """
 WAITING = """
     SELECT tenant_id, session_id FROM (
       SELECT head.*, row_number() OVER (PARTITION BY tenant_id ORDER BY priority DESC, created_at) AS turn FROM (
-        SELECT DISTINCT ON (tenant_id, session_id) tenant_id, session_id, status, lease_owner, lease_expires_at, priority,
-               created_at
+        SELECT DISTINCT ON (tenant_id, session_id) tenant_id, session_id, status, lease_owner, lease_expires_at,
+               priority, created_at
         FROM task WHERE completed_at IS NULL
         ORDER BY tenant_id, session_id, started_at IS NULL, priority DESC, number) AS head
       WHERE status = 'queued' OR lease_owner IS NOT NULL AND lease_expires_at <= clock_timestamp()) AS takeable
     ORDER BY turn, created_at LIMIT %s"""
-FLUSH = "SELECT * FROM flush(%s::text[], %s::uuid[], %s::uuid[], %s::bigint[], %s::int[], %s::text[], %s::bigint[], %s::text[], %s::timestamptz[])"
+FLUSH = (
+    "SELECT * FROM flush(%s::text[], %s::uuid[], %s::uuid[], %s::bigint[], "
+    "%s::int[], %s::text[], %s::bigint[], %s::text[], %s::timestamptz[])"
+)
 FENCES = """
     SELECT k.id, k.lease_epoch, k.lease_owner FROM task k
     JOIN unnest(%s::text[], %s::uuid[]) AS w (tenant_id, id) ON w.tenant_id = k.tenant_id AND w.id = k.id"""

@@ -88,7 +88,7 @@ class StubProvider:
         refusal = self._refusal(scenario, json.dumps(call.body.get("messages", ""))[-500:])
         if refusal is not None:
             call.finished = True
-            kind = "overloaded_error" if refusal == 529 else "invalid_request_error"  # noqa: PLR2004
+            kind = "overloaded_error" if refusal == 529 else "invalid_request_error"
             message = "prompt is too long: maximum context length" if "overflow" in scenario else "stub secret detail"
             error = {"type": "error", "error": {"type": kind, "message": message}}
             return await _whole(writer, refusal, error, {"retry-after": "0"})
@@ -146,12 +146,12 @@ class StubProvider:
             if kind == "word" and words == 1 and "err_mid" in scenario:
                 _chunk(writer, error_frame(wire))
                 break
-            if kind == "word" and words == 2 and "eof" in scenario:  # noqa: PLR2004 - after the second word
+            if kind == "word" and words == 2 and "eof" in scenario:
                 break
-            if kind == "word" and words == 2 and "drop" in scenario:  # noqa: PLR2004
+            if kind == "word" and words == 2 and "drop" in scenario:
                 writer.transport.abort()
                 return True
-            if kind == "word" and words == 2 and "hang" in scenario:  # noqa: PLR2004
+            if kind == "word" and words == 2 and "hang" in scenario:
                 await gone
                 return False
         writer.write(b"0\r\n\r\n")

@@ -2,8 +2,8 @@
 
 Law: the active markers are those of the newest user message that has any.
 
-    [[say:TEXT]] [[words:N]] [[slow:S]] [[think]] [[http:STATUS]] [[http:STATUS:TIMES]] [[err_mid]] [[drop]] [[eof]] [[hang]]
-    [[overflow]] [[refuse_image]] [[no_usage]] [[error_chunk]]
+    [[say:TEXT]] [[words:N]] [[slow:S]] [[think]] [[http:STATUS]] [[http:STATUS:TIMES]] [[err_mid]] [[drop]] [[eof]]
+    [[hang]] [[overflow]] [[refuse_image]] [[no_usage]]
 """
 
 import json

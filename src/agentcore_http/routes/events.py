@@ -23,7 +23,7 @@ Limit = Annotated[int, QueryParameter(ge=1, le=1000)]
 
 
 @get("/sessions/{session_id:str}/events")
-async def events(  # noqa: PLR0913 - each is a query parameter
+async def events(
     request: Req,
     session_id: FromPath[str],
     after: FromQuery[str | None] = None,

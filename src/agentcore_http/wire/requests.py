@@ -224,6 +224,6 @@ def _attachment(body: AttachmentBody, field: str) -> Attachment:
     if found != body.media_type:
         raise InvalidRequest(f"{field} is not {body.media_type}, whatever it says.", f"{field}.mediaType")
     name = body.file_name
-    if name is not None and (len(name) > 255 or not is_storable(name)):  # noqa: PLR2004 - a file system's limit
+    if name is not None and (len(name) > 255 or not is_storable(name)):
         raise InvalidRequest(f"{field}.fileName is too long or cannot be stored.", f"{field}.fileName")
     return Attachment(media_type=found, data=data, file_name=name)

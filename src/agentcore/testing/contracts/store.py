@@ -95,7 +95,8 @@ class StoreContract:
         assert not await leases.renew([grant.lease])
         late = Changes(
             tenant_id=TENANT, session_id=talk.session.id, at=now(),
-            log=(Logged(event=TextSaid(kind=TextKind.TEXT, text="late"), task_id=turn.task.id),), text_start=turn.position,
+            log=(Logged(event=TextSaid(kind=TextKind.TEXT, text="late"), task_id=turn.task.id),),
+            text_start=turn.position,
         )  # fmt: skip
         with pytest.raises(Fenced):
             await store.commit(late, grant.lease)

@@ -1,0 +1,58 @@
+"""What holds for the project as a whole."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from agentcore_adapters.postgres.guard import pairs
+
+ROOT = Path(__file__).parent.parent
+SOURCES = sorted((ROOT / "src").rglob("*.py"))
+
+
+def test_every_file_can_be_read_in_one_sitting() -> None:
+    lengths = {path.relative_to(ROOT): len(path.read_text().splitlines()) for path in SOURCES}
+    assert {path: length for path, length in lengths.items() if length > 400} == {}
+
+
+def test_importing_the_core_pulls_no_technology() -> None:
+    code = "import agentcore.node, sys; print(*sorted({name.partition('.')[0] for name in sys.modules}))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    heavy = {"litestar", "msgspec", "cattrs", "psycopg", "httpx2", "anthropic", "openai", "uvicorn", "pydantic"}
+    assert not heavy & set(done.stdout.split())
+
+
+def test_engines_import_their_sdk_on_first_use() -> None:
+    code = "import agentcore_adapters.engines.catalog, sys; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not {"anthropic", "openai", "xllamacpp"} & set(done.stdout.split())
+
+
+def test_pins_name_no_address() -> None:
+    for pins in (ROOT / "requirements").glob("*.txt"):
+        text = pins.read_text()
+        assert "://" not in text
+        assert "--hash=sha256:" in text
+
+
+def test_the_guard_of_the_database_is_the_table() -> None:
+    schema = (ROOT / "src/agentcore_adapters/postgres/migrations/0001_pre_schema.sql").read_text()
+    block = schema[schema.index("INSERT INTO task_transition") :].partition(";")[0]
+    assert set(re.findall(r"\('(\w+)', '(\w+)'\)", block)) == set(pairs())
+
+
+@pytest.mark.parametrize("page", ["docs/how-to/embed.md"])
+def test_examples_in_the_docs_run(page: str) -> None:
+    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert "You said: hello" in done.stdout
+
+
+def test_the_readme_names_the_command_that_ci_runs() -> None:
+    command = "python3 -m venv .venv && .venv/bin/pip install --quiet nox uv && .venv/bin/nox"
+    assert command in (ROOT / "README.md").read_text()
+    assert command in (ROOT / ".ci/run").read_text()
