@@ -15,7 +15,7 @@ SOURCES = sorted((ROOT / "src").rglob("*.py"))
 
 def test_every_file_can_be_read_in_one_sitting() -> None:
     lengths = {path.relative_to(ROOT): len(path.read_text().splitlines()) for path in SOURCES}
-    assert {path: length for path, length in lengths.items() if length > 400} == {}
+    assert {path: length for path, length in lengths.items() if length > 380} == {}
 
 
 def test_importing_the_core_pulls_no_technology() -> None:

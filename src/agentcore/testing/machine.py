@@ -11,12 +11,12 @@ leases run out.
 
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any, ClassVar, TypeVar, cast
 
 import anyio
 from anyio.from_thread import BlockingPortal, start_blocking_portal
-from attrs import define, field, frozen
+from attrs import define, frozen
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
@@ -25,7 +25,7 @@ from agentcore.approval import OnReject
 from agentcore.asking import Ask
 from agentcore.caller import Caller
 from agentcore.commands import Decide
-from agentcore.errors import AgentcoreError, EngineFailed, StoreUnavailable
+from agentcore.errors import AgentcoreError, EngineFailed
 from agentcore.events import (
     ApprovalRequired,
     BlockEnded,
@@ -49,6 +49,7 @@ from agentcore.seal import Seal
 from agentcore.task import ErrorCode, OnCrash
 from agentcore.testing.checker import EVERYTHING, check_session
 from agentcore.testing.making import TENANT, an_id, now
+from agentcore.testing.nodes import Node, NodeClock, Wire
 from agentcore.testing.puppet import Puppet
 from agentcore.usage import Usage
 
@@ -68,66 +69,6 @@ class World:
     bus: Callable[[], Bus]
     clock: Clock
     expire_all: Callable[[], Awaitable[None]]
-
-
-@define(eq=False)
-class Wire:
-    """A node's line to the store, which a crash cuts."""
-
-    target: Any
-    is_cut: bool = False
-
-    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - stands in for any port
-        """Pass the call on, unless the line is cut."""
-        method = getattr(self.target, name)
-
-        async def call(*args: Any, **more: Any) -> Any:  # noqa: ANN401
-            if self.is_cut:
-                raise StoreUnavailable("The node is dead.")
-            return await method(*args, **more)
-
-        return call
-
-
-@define(eq=False)
-class NodeClock:
-    """A node's clock; a dead node's lease is long over."""
-
-    target: Clock
-    ahead_s: float = 0.0
-
-    def now(self) -> datetime:
-        """Return the time of day."""
-        return self.target.now()
-
-    def monotonic(self) -> float:
-        """Return seconds."""
-        return self.target.monotonic() + self.ahead_s
-
-
-@define(eq=False)
-class Node:
-    """One node, and how to kill it."""
-
-    store: Wire
-    leases: Wire
-    clock: NodeClock
-    opened: Runtime | None = None
-    ready: anyio.Event = field(factory=anyio.Event)
-    stop: anyio.Event = field(factory=anyio.Event)
-    has_stopped: anyio.Event = field(factory=anyio.Event)
-
-    @property
-    def runtime(self) -> Runtime:
-        """The node at work."""
-        assert self.opened is not None
-        return self.opened
-
-    def kill(self) -> None:
-        """Let it write nothing more, whatever it still tries."""
-        self.store.is_cut = self.leases.is_cut = True
-        self.clock.ahead_s = 1e6
-        self.stop.set()
 
 
 @define(eq=False)
