@@ -26,6 +26,21 @@ def clean(text: str) -> str:
     return UNSTORABLE.sub("", text) if UNSTORABLE.search(text) else text
 
 
+def clean_json(value: Any) -> Any:  # noqa: ANN401 - JSON
+    """Do the same to all text in a JSON value."""
+    match value:
+        case str():
+            return clean(value)
+        case dict():
+            return {clean(str(key)): clean_json(item) for key, item in value.items()}
+        case list() | tuple():
+            return [clean_json(item) for item in value]
+        case float() if value != value or abs(value) == float("inf"):  # noqa: PLR0124 - NaN is not itself
+            return None
+        case _:
+            return value
+
+
 def is_storable(text: str) -> bool:
     """Tell whether *text* is free of U+0000 and lone surrogates."""
     return UNSTORABLE.search(text) is None

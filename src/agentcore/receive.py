@@ -28,7 +28,7 @@ from agentcore.events import (
     ToolUse,
     UsageSettled,
 )
-from agentcore.messages import Role, ThinkingPart, ToolResultPart, ToolUsePart, clean
+from agentcore.messages import Role, ThinkingPart, ToolResultPart, ToolUsePart, clean, clean_json
 from agentcore.task import (
     ApprovalRequested,
     ErrorCode,
@@ -54,6 +54,8 @@ def receive(turn: Turn, event: EngineEvent, at: datetime) -> tuple[Turn, Changes
     Raises TaskConflict if the task is over, or if the table has no row for what is said.
     """
     turn.must_be_live()
+    if isinstance(event, ToolUse | ApprovalRequired):
+        event = evolve(event, tool_name=clean(event.tool_name), input=clean_json(event.input))
     match event:
         case TextDelta(text):
             return turn.hear(TextKind.TEXT, text, at)

@@ -31,6 +31,7 @@ from agentcore_http.wire.json import encode
 
 NOT_FOUND, BAD_REQUEST, TOO_SLOW, GOING_AWAY = 4404, 4400, 4408, 1001
 SLOW_S = 20.0
+LAST_WORD = 10  # times as long as a frame may take
 
 Socket = WebSocket[Any, Any, Any]
 T = TypeVar("T")
@@ -90,7 +91,8 @@ class Connection:
             finally:
                 tasks.cancel_scope.cancel()
         if close is not None:
-            with anyio.move_on_after(self.slow_s):
+            # The close frame waits behind what the client has not read yet; nothing more is kept for it meanwhile.
+            with anyio.move_on_after(self.slow_s * LAST_WORD):
                 await self.socket.close(code=close[0], reason=close[1])
 
     async def _write(self, feed: Feed) -> None:

@@ -135,7 +135,11 @@ async def listening(
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
     config = uvicorn.Config(
-        create_app(opener, settings, slow_s=slow_s), log_level="critical", ws="websockets-sansio", lifespan="on"
+        create_app(opener, settings, slow_s=slow_s),
+        log_level="critical",
+        ws="websockets-sansio",
+        ws_per_message_deflate=False,
+        lifespan="on",
     )
     server = QuietServer(config)
     async with anyio.create_task_group() as tasks:

@@ -10,7 +10,7 @@ from agentcore.changes import Blob, Changes, Receipt, ReceiptKey
 from agentcore.errors import KeyInFlight, KeyReused
 from agentcore.follow import Page
 from agentcore.ids import ChangeId, EngineName, SessionId, TaskId, TenantId
-from agentcore.messages import Message, Role
+from agentcore.messages import FilePart, Message, Role
 from agentcore.ports import (
     Clock,
     Committed,
@@ -184,6 +184,9 @@ class MemoryStore:
         if queue(shelf.tasks.values()):
             raise Stale("A task of the session is still open.")
         del self.state.shelves[tenant, session_id]
+        others = [other for (owner, _), other in self.state.shelves.items() if owner == tenant]
+        for sha256 in _attached(shelf) - {sha256 for other in others for sha256 in _attached(other)}:
+            del self.state.blobs[tenant, sha256]
         for task_id in shelf.tasks:
             del self.state.where[tenant, task_id]
 
@@ -200,6 +203,10 @@ def _view(shelf: Shelf) -> SessionView:
     waiting = queue(shelf.tasks.values())
     live = next((task.status for task in waiting if task.is_live), None)
     return SessionView(session=shelf.session, activity=live or (TaskStatus.QUEUED if waiting else None))
+
+
+def _attached(shelf: Shelf) -> set[str]:
+    return {part.sha256 for task in shelf.tasks.values() for part in task.prompt if isinstance(part, FilePart)}
 
 
 def _page(shelf: Shelf) -> Page:

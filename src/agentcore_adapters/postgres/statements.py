@@ -74,6 +74,10 @@ ERASE_EVENTS = "DELETE FROM session_event WHERE tenant_id = %s AND session_id = 
 ERASE_CALLS = """
     DELETE FROM provider_call WHERE tenant_id = %s AND task_id IN
       (SELECT id FROM task WHERE tenant_id = %s AND session_id = %s)"""
+BLOB_REFS = "SELECT sha256 FROM blob_ref WHERE tenant_id = %s AND session_id = %s"
+ERASE_BLOBS = """
+    DELETE FROM blob b WHERE b.tenant_id = %s AND b.sha256 = ANY (%s)
+    AND NOT EXISTS (SELECT FROM blob_ref r WHERE r.tenant_id = b.tenant_id AND r.sha256 = b.sha256)"""
 ERASE_SESSION = "DELETE FROM session WHERE tenant_id = %s AND id = %s"
 SET_ENGINE = """
     INSERT INTO tenant (id, default_engine) VALUES (%s, %s)

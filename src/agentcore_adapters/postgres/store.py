@@ -99,9 +99,10 @@ class PostgresStore(Reads):
         """Remove a session with all its content; the ledger stays."""
 
         async def work(transaction: Transaction) -> None:
-            session, tasks = await transaction.arrive(
+            session, tasks, refs = await transaction.arrive(
                 await transaction.send(sql.LOCK_SESSION, tenant, session_id),
                 await transaction.send(sql.OPEN_TASKS, tenant, session_id),
+                await transaction.send(sql.BLOB_REFS, tenant, session_id),
             )
             if not session:
                 raise SessionNotFound("There is no such session.")
@@ -110,6 +111,8 @@ class PostgresStore(Reads):
             await transaction.send(sql.ERASE_EVENTS, tenant, session_id)
             await transaction.send(sql.ERASE_CALLS, tenant, tenant, session_id)
             await transaction.send(sql.ERASE_SESSION, tenant, session_id)
+            if refs:
+                await transaction.send(sql.ERASE_BLOBS, tenant, [row["sha256"] for row in refs])
 
         await self.database.write(tenant, work)
 

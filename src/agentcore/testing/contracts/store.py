@@ -21,10 +21,10 @@ from agentcore.events import (
     ToolResult,
     ToolUse,
 )
-from agentcore.messages import Role, TextPart, ThinkingPart
+from agentcore.messages import FilePart, Role, TextPart, ThinkingPart
 from agentcore.ports import Fenced, Leases, Stale, Store
 from agentcore.task import TaskStatus
-from agentcore.testing.making import OTHER, TENANT, a_key, a_talk, now
+from agentcore.testing.making import OTHER, TENANT, a_key, a_prompt, a_talk, now
 from agentcore.usage import Usage
 
 USAGE = Usage(model="m", input_tokens=10, output_tokens=5)
@@ -264,6 +264,32 @@ class StoreContract:
             await store.task(TENANT, task.id)
         with pytest.raises(SessionNotFound):
             await store.erase(*talk.place)
+
+    async def test_erasing_removes_attachments_that_nobody_else_has(self, store: Store, leases: Leases) -> None:
+        data = b"%PDF-1.7 something"
+        digest = hashlib.sha256(data).hexdigest()
+        part = FilePart(media_type="application/pdf", sha256=digest, size=len(data))
+        blob = Blob(sha256=digest, media_type="application/pdf", data=data)
+        talks = [a_talk(store, leases), a_talk(store, leases)]
+        for talk in talks:
+            prompt = evolve(a_prompt(), parts=(part,), blobs=(blob,))
+            await talk.admit(prompt)
+            grant = await talk.take()
+            await talk.say(grant.turn, grant.lease, Finished())
+        await store.erase(*talks[0].place)
+        assert await store.blobs(TENANT, [digest]) == {digest: blob}
+        await store.erase(*talks[1].place)
+        assert await store.blobs(TENANT, [digest]) == {}
+
+    async def test_what_an_engine_says_of_a_tool_can_be_stored(self, store: Store, leases: Leases) -> None:
+        talk = a_talk(store, leases)
+        await talk.admit()
+        grant = await talk.take()
+        use = ToolUse(tool_use_id="1", tool_name="t\x00", input={"a\ud800": ["\x00b", {"c": float("nan")}]})
+        _, (committed,) = await talk.say(grant.turn, grant.lease, use)
+        cleaned = ToolUse(tool_use_id="1", tool_name="t", input={"a": ["b", {"c": None}]})
+        assert [entry.event for entry in committed.entries] == [cleaned]
+        assert (await store.log(*talk.place, 5, 1)).entries[0].event == cleaned
 
     async def test_what_does_not_exist_cannot_be_changed(self, store: Store, leases: Leases) -> None:
         talk = a_talk(store, leases)

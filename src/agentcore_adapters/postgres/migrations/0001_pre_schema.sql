@@ -358,7 +358,7 @@ GRANT SELECT, INSERT ON tenant, session, log_head, task, session_event, message,
                         usage_record, idempotency_key TO agentcore_app;
 GRANT UPDATE (default_engine) ON tenant TO agentcore_app;
 GRANT UPDATE ON session, log_head, task, approval, idempotency_key TO agentcore_app;
-GRANT DELETE ON session, session_event, provider_call, idempotency_key TO agentcore_app;   -- erasure, by the tenant
+GRANT DELETE ON session, session_event, provider_call, blob, idempotency_key TO agentcore_app;   -- erasure, by the tenant
 GRANT INSERT ON session_event TO agentcore_worker;
 GRANT UPDATE ON log_head, task TO agentcore_worker;
 GRANT DELETE ON session_event, blob, idempotency_key TO agentcore_worker;                  -- retention
