@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from agentcore.ports import Leases, Store
 from agentcore_adapters.memory.clock import SystemClock
 from agentcore_adapters.memory.leases import MemoryLeases
 from agentcore_adapters.memory.store import MemoryStore
@@ -48,15 +49,21 @@ def database(request: pytest.FixtureRequest) -> str | None:
 
 
 @pytest.fixture
-async def served(database: str | None) -> AsyncIterator[Served]:
-    """A server with scripted engines, on each store."""
+async def stores(database: str | None) -> AsyncIterator[tuple[Store, Leases]]:
+    """Each store, empty, with its leases."""
     if database is None:
         clock = SystemClock()
         store = MemoryStore(clock)
-        async with serving(store, MemoryLeases(store.state, clock)) as found:
-            yield found
+        yield store, MemoryLeases(store.state, clock)
         return
-    async with postgres_store(database) as (durable, leases), serving(durable, leases) as found:
+    async with postgres_store(database) as found:
+        yield found
+
+
+@pytest.fixture
+async def served(stores: tuple[Store, Leases]) -> AsyncIterator[Served]:
+    """A server with scripted engines, on each store."""
+    async with serving(*stores) as found:
         yield found
 
 

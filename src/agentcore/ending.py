@@ -7,13 +7,14 @@ any more, and last the one final event.
 
 from collections.abc import Mapping
 from datetime import datetime
+from decimal import Decimal
 
 from attrs import evolve
 
 from agentcore.changes import Changes, Ledger
 from agentcore.errors import TaskConflict
 from agentcore.events import UsageSettled
-from agentcore.messages import TextPart
+from agentcore.messages import Message, TextPart
 from agentcore.session import SessionStatus
 from agentcore.task import (
     ApprovalResolved,
@@ -30,7 +31,7 @@ from agentcore.task import (
     TaskStatus,
 )
 from agentcore.turn import DEADLINE_MESSAGE, Turn
-from agentcore.usage import Fidelity, Outcome, Usage, UsageRecord
+from agentcore.usage import Outcome, Usage, UsageRecord
 
 STOP_MESSAGES: Mapping[StopCode, str] = {
     StopCode.USER_CANCEL: "Task cancelled by user",
@@ -115,20 +116,23 @@ def settle_call(turn: Turn, at: datetime, outcome: Outcome) -> tuple[Turn, Chang
     """Bill a call whose end nobody will hear: what was sent, and what was said since, by estimate."""
     if turn.call is None:
         return turn, turn.nothing(at)
-    usage = Usage(
-        model=turn.call.model,
-        input_tokens=turn.call.input_tokens,
-        output_tokens=(turn.end - turn.call.start + 2) // 3,
-        fidelity=Fidelity.ESTIMATED,
-    )
-    return settle(turn, UsageRecord(key=turn.call.key, usage=usage, outcome=outcome), at)
+    call, usage = turn.call, turn.call.estimate(turn.end - turn.call.start)
+    provider_id = call.provider_message_id
+    return settle(turn, UsageRecord(key=call.key, usage=usage, outcome=outcome, provider_message_id=provider_id), at)
 
 
-def settle(turn: Turn, record: UsageRecord, at: datetime) -> tuple[Turn, Changes]:
-    """Write one row of the ledger and say so in the log; *turn* has no tail."""
+def settle(turn: Turn, record: UsageRecord, at: datetime, messages: tuple[Message, ...] = ()) -> tuple[Turn, Changes]:
+    """Write one row of the ledger and say so in the log; *turn* has no tail.
+
+    A message that its provider names twice is paid once: the second row says that there was a call, and no more.
+    """
     if turn.tail:
         raise TaskConflict("The tail must be durable before a call is settled.")
+    message_id = record.provider_message_id
+    if message_id in turn.billed:
+        record = evolve(record, usage=Usage(model=record.usage.model, cost_usd=Decimal(0)), provider_message_id=None)
     ledger = Ledger(task_id=turn.task.id, engine=turn.task.engine, settled=(record,))
-    logged = turn.logged(UsageSettled(usage=record.usage))
+    logged = turn.logged(UsageSettled(usage=record.usage), messages)
     changes = evolve(turn.nothing(at), ledgers=(ledger,), log=(logged,))
-    return evolve(turn, call=None, usage=turn.usage.plus(record.usage)), changes
+    billed = turn.billed | ({message_id} if message_id is not None else set())
+    return evolve(turn, call=None, usage=turn.usage.plus(record.usage), billed=billed), changes

@@ -21,7 +21,7 @@ from agentcore.task import (
     TaskRequeued,
     TaskStarted,
 )
-from agentcore.usage import Outcome, Usage
+from agentcore.usage import Outcome, Price, Usage
 
 
 # ------------------------------------------------------------------------------------------------ an engine says
@@ -81,6 +81,15 @@ class CallOpened:
 
     model: str
     input_tokens: int  #: Estimated.
+    price: Price | None = None  #: What it is billed by if its end is not heard.
+
+
+@frozen(kw_only=True)
+class CallCounted:
+    """What the provider has counted so far, in total: better than our estimate, should the call be cut."""
+
+    usage: Usage
+    provider_message_id: str | None = None
 
 
 @frozen(kw_only=True)
@@ -121,6 +130,7 @@ EngineEvent = (
     | ToolResult
     | ApprovalRequired
     | CallOpened
+    | CallCounted
     | CallClosed
     | Finished
     | Broke

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 import anyio
 from anyio import CancelScope, move_on_after
 
+from agentcore.books import Sink
 from agentcore.commands import Cancel
 from agentcore.house import House
 from agentcore.ids import NodeId
@@ -17,6 +18,7 @@ from agentcore.lanes import Lanes
 from agentcore.ports import Bus, Clock, Engines, Leases, Store
 from agentcore.prompts import PromptBuilder
 from agentcore.pulse import Periods, Pulse
+from agentcore.relay import Relay
 from agentcore.runtime import Runtime
 from agentcore.seal import Seal
 from agentcore.task import StopCode
@@ -38,15 +40,19 @@ async def open_runtime(
     seal: Seal,
     prompts: PromptBuilder | None = None,
     periods: Periods | None = None,
+    sink: Sink | None = None,
     drain_s: float = 5.0,
 ) -> AsyncIterator[Runtime]:
-    """Run one node: its lanes, its pulse and its use cases; at the end, what is live is let end or stopped."""
+    """Run one node: its lanes, its pulse and its use cases; at the end, what is live is let end or stopped.
+
+    *sink*: where usage events go; *drain_s*: seconds that live tasks have when the node goes away.
+    """
     async with anyio.create_task_group() as tasks:
         house = House(
             store=store, leases=leases, bus=bus, engines=engines, clock=clock, node=node, new_id=new_id, tasks=tasks
         )
         lanes = Lanes(house)
-        pulse = Pulse(house, lanes, periods or Periods())
+        pulse = Pulse(house, lanes, periods or Periods(), Relay(store, sink))
         views = Views(house)
         prompts = prompts or PromptBuilder()
         runtime = Runtime(house=house, lanes=lanes, pulse=pulse, views=views, prompts=prompts, seal=seal)

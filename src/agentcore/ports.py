@@ -12,6 +12,7 @@ from typing import Protocol
 from attrs import frozen
 
 from agentcore.approval import Approval
+from agentcore.books import Books
 from agentcore.changes import Blob, Changes, Receipt, ReceiptKey
 from agentcore.errors import AgentcoreError
 from agentcore.events import EngineEvent
@@ -98,7 +99,7 @@ class Clock(Protocol):
         """Return seconds that never jump."""
 
 
-class Store(Protocol):
+class Store(Books, Protocol):
     """The truth."""
 
     async def commit(self, changes: Changes, lease: Lease | None = None) -> Committed:
@@ -109,8 +110,9 @@ class Store(Protocol):
         Text must begin where the log's text ends, else Stale.  A task that lets its driver go loses its lease
         and its epoch rises.  Entries get the next seqs without gaps, in commit order; a new task's ``number`` is
         the seq of its TaskQueued; messages get the seq of the entry that announces them and are numbered within
-        it.  Ledger rows whose key, or provider message id, is there already are left out.  A receipt fills the
-        key that ``begin`` reserved.  Blobs are kept once per tenant and hash.
+        it.  Ledger rows whose key, or provider message id, is there already are left out; each that is not puts
+        its event into the outbox.  A receipt fills the key that ``begin`` reserved.  Blobs are kept once per
+        tenant and hash.
         """
 
     async def session(self, tenant: TenantId, session_id: SessionId) -> SessionView:

@@ -15,6 +15,7 @@ from agentcore.errors import AgentcoreError, Unavailable
 from agentcore.follow import Head
 from agentcore.house import House
 from agentcore.lanes import Lanes
+from agentcore.relay import Relay
 
 log = structlog.get_logger("agentcore.pulse")
 CHECKPOINT_S = 1.0  # text told live is durable after that long
@@ -29,6 +30,8 @@ class Periods:
     beat: float = 3.0
     heads: float = 1.0
     sweep: float = 2.0
+    relay: float = 0.5
+    forget: float = 3600.0
 
 
 @define(eq=False)
@@ -38,6 +41,7 @@ class Pulse:
     house: House
     lanes: Lanes
     periods: Periods
+    relay: Relay
 
     async def run(self) -> None:
         """Go on until cancelled."""
@@ -47,6 +51,8 @@ class Pulse:
                 (self.beat, self.periods.beat),
                 (self.heads, self.periods.heads),
                 (self.sweep, self.periods.sweep),
+                (self.relay.drain, self.periods.relay),
+                (self.relay.forget, self.periods.forget),
             ):
                 tasks.start_soon(self._every, period, work)
 

@@ -17,6 +17,7 @@ from agentcore.events import (
     BlockEnded,
     Broke,
     CallClosed,
+    CallCounted,
     CallOpened,
     Ended,
     EngineEvent,
@@ -26,7 +27,6 @@ from agentcore.events import (
     ThinkingDelta,
     ToolResult,
     ToolUse,
-    UsageSettled,
 )
 from agentcore.messages import Role, ThinkingPart, ToolResultPart, ToolUsePart, clean, clean_json
 from agentcore.task import (
@@ -71,6 +71,8 @@ def receive(turn: Turn, event: EngineEvent, at: datetime) -> tuple[Turn, Changes
             return _approval_required(turn, event, at)
         case CallOpened():
             return _call_opened(turn, event, at)
+        case CallCounted():
+            return _call_counted(turn, event, at)
         case CallClosed():
             return _call_closed(turn, event, at)
         case Finished(summary=summary):
@@ -136,23 +138,31 @@ def _call_opened(turn: Turn, event: CallOpened, at: datetime) -> tuple[Turn, Cha
     turn, settled = ending.settle_call(turn, at, Outcome.COMPLETED)  # one that the engine forgot to close
     number = turn.calls + 1
     key = f"{turn.task.attempt}:{number}"
-    call = OpenCall(key=key, model=event.model, input_tokens=event.input_tokens, start=turn.position)
+    call = OpenCall(key=key, model=event.model, input_tokens=event.input_tokens, start=turn.position, price=event.price)
     ledger = Ledger(task_id=turn.task.id, engine=turn.task.engine, begun=(call,))
     changes = changes.plus(settled)
     return evolve(turn, call=call, calls=number), evolve(changes, ledgers=(*changes.ledgers, ledger))
+
+
+def _call_counted(turn: Turn, event: CallCounted, at: datetime) -> tuple[Turn, Changes]:
+    if turn.call is not None:
+        call = evolve(turn.call, counted=event.usage, provider_message_id=event.provider_message_id)
+        turn = evolve(turn, call=call)
+    return turn, turn.nothing(at)
 
 
 def _call_closed(turn: Turn, event: CallClosed, at: datetime) -> tuple[Turn, Changes]:
     changes = turn.nothing(at)
     if turn.call is None:  # usage without a call that was announced: it is billed all the same
         turn, changes = _call_opened(turn, CallOpened(model=event.usage.model, input_tokens=0), at)
-    key = turn.call.key if turn.call else ""
+    assert turn.call is not None
+    call, usage, provider_id = turn.call, event.usage, event.provider_message_id
+    if usage.cost_usd is None and call.price is not None:
+        usage = evolve(usage, cost_usd=call.price.cost(usage))
     turn, flushed = turn.checkpoint(at)
     turn, messages = turn.speak(at)
-    usage, provider_id = event.usage, event.provider_message_id
-    record = UsageRecord(key=key, usage=usage, outcome=event.outcome, provider_message_id=provider_id)
-    turn, settled = ending.settle(turn, record, at)
-    settled = evolve(settled, log=(turn.logged(UsageSettled(usage=usage), messages),))
+    record = UsageRecord(key=call.key, usage=usage, outcome=event.outcome, provider_message_id=provider_id)
+    turn, settled = ending.settle(turn, record, at, messages)
     return turn, changes.plus(flushed).plus(settled)
 
 

@@ -14,10 +14,11 @@ from attrs import define, evolve, frozen
 from agentcore import admission
 from agentcore.admission import OnBusy, Prompt
 from agentcore.asking import Ask, resolved
+from agentcore.books import EventId
 from agentcore.caller import Caller, Role
 from agentcore.changes import Changes, Logged, Receipt, ReceiptKey
 from agentcore.commands import Cancel, Decide
-from agentcore.errors import SessionNotFound, ShuttingDown, StoreUnavailable
+from agentcore.errors import NotFound, SessionNotFound, ShuttingDown, StoreUnavailable
 from agentcore.events import OAuthPrompted, SessionRenamed
 from agentcore.house import Counts, House
 from agentcore.ids import ApprovalId, EngineName, SessionId, TaskId
@@ -258,6 +259,13 @@ class Runtime:
         caller.needs(Role.ADMIN)
         self.house.engines.named(engine)
         await self.store.set_default_engine(caller.tenant_id, engine)
+
+    # ---------------------------------------------------------------------------------------------------- usage
+    async def redeliver(self, caller: Caller, event: EventId) -> None:
+        """Send a usage event again that was given up; raises NotFound if there is none such."""
+        caller.needs(Role.ADMIN)
+        if not await self.store.redeliver(caller.tenant_id, event):
+            raise NotFound("There is no such event that was given up.")
 
     # ------------------------------------------------------------------------------------------------ the node
     async def begin(self, key: ReceiptKey) -> Receipt | None:

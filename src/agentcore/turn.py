@@ -58,6 +58,7 @@ class Turn:
     calls: int = 0  #: Provider calls begun in this task.
     messages: int = 0  #: Messages of this task so far, its prompt included.
     usage: Usage = Usage()  #: Settled so far.
+    billed: frozenset[str] = frozenset()  #: Providers' message ids that stand in the ledger.
     answer: str = ""  #: Text of the last message of the engine.
 
     @property
@@ -172,7 +173,8 @@ class Turn:
         )
         said = self.said if stored.position == self.position and stored.messages == self.messages else stored.said
         since = self.tail_since if tail else None
-        return evolve(stored, said=said, tail=tail, tail_since=since, answer=self.answer)
+        call = self.call if self.call and stored.call and self.call.key == stored.call.key else stored.call
+        return evolve(stored, said=said, tail=tail, tail_since=since, answer=self.answer, call=call)
 
 
 def _part(said: Said) -> Part:

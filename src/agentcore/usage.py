@@ -8,7 +8,7 @@ are added up by its adapter), ``output_tokens`` includes reasoning.
 from decimal import Decimal
 from enum import StrEnum
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 
 class Fidelity(StrEnum):
@@ -61,6 +61,31 @@ class Usage:
 
 
 @frozen(kw_only=True)
+class Price:
+    """What a million tokens cost, in USD, by kind; None for a kind that costs what the whole prompt's tokens cost."""
+
+    input: Decimal
+    output: Decimal
+    cached_input: Decimal | None = None
+    cache_write_input: Decimal | None = None
+
+    def cost(self, usage: Usage) -> Decimal:
+        """Return what *usage* costs."""
+        cached, written = usage.cached_input_tokens, usage.cache_write_input_tokens
+        fresh = max(0, usage.input_tokens - cached - written)
+        total = (
+            self.input * fresh
+            + (self.input if self.cached_input is None else self.cached_input) * cached
+            + (self.input if self.cache_write_input is None else self.cache_write_input) * written
+            + self.output * usage.output_tokens
+        )
+        return total / 1_000_000
+
+
+FREE = Price(input=Decimal(0), output=Decimal(0))
+
+
+@frozen(kw_only=True)
 class OpenCall:
     """A provider call that has begun: what is billed, estimated, if nobody hears its end."""
 
@@ -68,6 +93,16 @@ class OpenCall:
     model: str
     input_tokens: int  #: Estimated from what is sent.
     start: int = 0  #: Position in the session's text where its answer begins.
+    price: Price | None = None  #: As it was when the call began; None: nobody knows one.
+    counted: Usage | None = None  #: What the provider has counted so far; lost with its node, unlike the rest.
+    provider_message_id: str | None = None  #: The same.
+
+    def estimate(self, chars: int) -> Usage:
+        """Return what the call is billed if its end is not heard, after *chars* characters of answer."""
+        counted = self.counted or Usage(model=self.model, input_tokens=self.input_tokens)
+        output = max(counted.output_tokens, estimated_output(chars))
+        usage = evolve(counted, output_tokens=output, fidelity=Fidelity.ESTIMATED)
+        return evolve(usage, cost_usd=self.price.cost(usage) if self.price else None)
 
 
 @frozen(kw_only=True)
@@ -78,6 +113,11 @@ class UsageRecord:
     usage: Usage
     outcome: Outcome
     provider_message_id: str | None = None
+
+
+def estimated_output(chars: int) -> int:
+    """Estimate the tokens of an answer of which only the length is kept; three characters are one, rounded up."""
+    return (chars + 2) // 3
 
 
 def estimated_tokens(text: str) -> int:

@@ -8,7 +8,8 @@ from datetime import datetime
 
 from attrs import frozen
 
-from agentcore.caller import Caller
+from agentcore.books import Delivery, DeliveryState, GroupBy, UsageReport
+from agentcore.caller import Caller, Role
 from agentcore.changes import Blob
 from agentcore.feed import HEARTBEAT_S, Feed, Latest
 from agentcore.follow import Cursor
@@ -70,6 +71,17 @@ class Views:
             after=after,
             heartbeat_s=heartbeat_s,
         )
+
+    async def usage(
+        self, caller: Caller, since: datetime | None, until: datetime | None, group_by: GroupBy
+    ) -> UsageReport:
+        """Add up what the caller's tenant has used."""
+        return await self.store.usage(caller.tenant_id, since, until, group_by)
+
+    async def deliveries(self, caller: Caller, state: DeliveryState | None, limit: int) -> list[Delivery]:
+        """Return the newest usage events of the caller's tenant."""
+        caller.needs(Role.ADMIN)
+        return await self.store.deliveries(caller.tenant_id, state, limit)
 
     async def snapshot(self, caller: Caller, session_id: SessionId) -> Snapshot:
         """Return a session as one reading."""

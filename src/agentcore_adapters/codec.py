@@ -16,6 +16,7 @@ from cattrs.strategies import configure_tagged_union
 from agentcore.events import Event
 from agentcore.messages import Part
 from agentcore.task import TaskParams
+from agentcore.usage import Price
 
 Json = dict[str, Any]
 
@@ -73,3 +74,14 @@ def params_json(params: TaskParams) -> Json:
 def params(json: Json) -> TaskParams:
     """Read the parameters of a task."""
     return _CONVERTER.structure(json, TaskParams)
+
+
+def price_json(price: Price) -> Json:
+    """Write the price of a call."""
+    done: Json = _CONVERTER.unstructure(price)
+    return done
+
+
+def price(json: Json) -> Price:
+    """Read the price of a call."""
+    return _CONVERTER.structure(json, Price)

@@ -18,7 +18,7 @@ from agentcore.runtime import Runtime
 from agentcore_http import ws
 from agentcore_http.auth.origin import Doorman
 from agentcore_http.problems import answer
-from agentcore_http.routes import engines, events, health, sessions, tasks
+from agentcore_http.routes import engines, events, health, sessions, tasks, usage
 from agentcore_http.settings import Settings
 
 API = "/api/v1/agent"
@@ -47,7 +47,14 @@ def create_app(
 
     api = Router(
         API,
-        route_handlers=[*tasks.HANDLERS, *sessions.HANDLERS, *events.HANDLERS, *engines.HANDLERS, ws.stream],
+        route_handlers=[
+            *tasks.HANDLERS,
+            *sessions.HANDLERS,
+            *events.HANDLERS,
+            *engines.HANDLERS,
+            *usage.HANDLERS,
+            ws.stream,
+        ],
     )
     app = Litestar(
         route_handlers=[api, *health.HANDLERS],

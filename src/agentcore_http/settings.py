@@ -4,6 +4,7 @@ Law: environment over ``agentcore.toml`` over default.  A variable ``AGENTCORE_*
 is malformed, stops the start with its name.  Secrets never stand in a repr.
 """
 
+import base64
 import os
 import tomllib
 from collections.abc import Callable, Mapping
@@ -14,6 +15,7 @@ import platformdirs
 from attrs import Attribute, evolve, field, fields, frozen
 
 PREFIX = "AGENTCORE_"
+SIGNING_KEY_BYTES = 24  # what Standard Webhooks asks for
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
@@ -61,6 +63,17 @@ def _dsn(value: object) -> str:
     return text
 
 
+def _signing_key(value: object) -> str:
+    text = _text(value)
+    try:
+        key = base64.b64decode(text.removeprefix("whsec_"), validate=True)
+    except ValueError:
+        key = b""
+    if len(key) < SIGNING_KEY_BYTES:
+        raise ValueError("at least 24 bytes in base64, for example what this prints: openssl rand -base64 32")
+    return text
+
+
 def _auth(value: object) -> str:
     if value != "none":
         raise ValueError("none (the other modes are not part of this release)")
@@ -86,6 +99,12 @@ class Settings:
     public_url: str | None = _setting(_url, "Base URL under which others reach this server.")
     deadline_seconds: float | None = _setting(_number, "Time a task has if its request does not say; 3600.")
     drain_seconds: float | None = _setting(_number, "Time that live tasks have when the server stops; 5.")
+    usage_webhook: str | None = _setting(_url, "Where usage events are posted; absent: nowhere.")
+    usage_webhook_secret: str | None = _setting(
+        _signing_key,
+        "Key that usage events are signed with: 24 bytes or more in base64, `whsec_` in front or not.",
+        secret=True,
+    )
     anthropic_model: str | None = _setting(_text, "Model of `claude_api`.")
     openai_model: str | None = _setting(_text, "Model of `openai`.")
     local_model: Path | None = _setting(_path, "A GGUF file for `local`, in place of the SmolLM2 that is fetched.")

@@ -14,6 +14,7 @@ from pathlib import Path
 import anyio
 from attrs import frozen
 
+from agentcore.books import Sink
 from agentcore.ids import EngineName, NodeId
 from agentcore.node import open_runtime
 from agentcore.ports import Engines, Leases, Store
@@ -104,7 +105,7 @@ async def node(
     settings: Settings, place: Place, store: Store, leases: Leases, engines: Engines | None = None
 ) -> AsyncIterator[Runtime]:
     """Open a node on *store*; *engines* stand in for the configured ones in tests."""
-    async with open_catalog(engine_settings(settings)) as configured:
+    async with open_catalog(engine_settings(settings)) as configured, usage_sink(settings) as sink:
         async with open_runtime(
             store=store,
             leases=leases,
@@ -116,9 +117,24 @@ async def node(
             seal=Seal(secret_key(settings)),
             prompts=PromptBuilder(api_url=(settings.public_url or place.url) + API),
             periods=Periods(),
+            sink=sink,
             drain_s=settings.drain_seconds or DRAIN_S,
         ) as runtime:
             yield runtime
+
+
+@asynccontextmanager
+async def usage_sink(settings: Settings) -> AsyncIterator[Sink | None]:
+    """Open what usage events are sent to; None if nobody wants them."""
+    if settings.usage_webhook is None:
+        yield None
+        return
+    if settings.usage_webhook_secret is None:
+        raise SettingsError("AGENTCORE_USAGE_WEBHOOK needs AGENTCORE_USAGE_WEBHOOK_SECRET, the key that signs events.")
+    from agentcore_adapters.webhook import webhook_sink  # noqa: PLC0415 - needs its extra
+
+    async with webhook_sink(settings.usage_webhook, settings.usage_webhook_secret) as sink:
+        yield sink
 
 
 def engine_settings(settings: Settings) -> EngineSettings:

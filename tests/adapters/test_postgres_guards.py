@@ -31,6 +31,7 @@ APPROVAL = """INSERT INTO approval VALUES
 CALL = "INSERT INTO provider_call VALUES ('a', '{RUNNING}', '1:1', 'm', 1, 0, now());"
 USAGE = """INSERT INTO usage_record VALUES
              ('{0}', '{RUNNING}', '{S1}', '{1}', '{2}', 'e', 'm', '{3}', '{4}', {5}, 0, 0, 0, 0, NULL, now());"""
+OUTBOX = "INSERT INTO outbox VALUES ('a', '{RUNNING}', '{0}', '{1}', now(), {3}, {4}, NULL, {2});"
 KEY = "INSERT INTO idempotency_key VALUES ('a', 's', 'r', {0}, 'h', now(), {1}, NULL, now());"
 BLOB = "INSERT INTO blob SELECT '{0}', {1}, 'image/png', d, now() FROM (SELECT {2}::bytea) AS x (d);"
 HASH, DATA = "encode(sha256(d), 'hex')", "'x'"
@@ -67,6 +68,7 @@ WORLD = "".join(
         *(EVENT.format(**IDS), MESSAGE.format(S1, 1, "m1", "user", "[]", "false", **IDS)),
         *(BLOB.format("a", HASH, DATA), REF.format(S1, X_HASH), APPROVAL.format(NONE, RUNNING, "NULL", "NULL", "NULL")),
         *(CALL.format(**IDS), USAGE.format("a", "1:1", "p1", "completed", "exact", 1, **IDS)),
+        OUTBOX.format("1:1", "e1", "NULL", "now()", 0, **IDS),
         KEY.format("'k'", "NULL"),
     ]
 )
@@ -120,6 +122,12 @@ CASES: dict[str, str] = {
     "usage_outcome": USAGE.format("a", "1:2", "p2", "odd", "exact", 1, **IDS),
     "usage_fidelity": USAGE.format("a", "1:2", "p2", "completed", "odd", 1, **IDS),
     "usage_counts_form": USAGE.format("a", "1:2", "p2", "completed", "exact", -1, **IDS),
+    "outbox_pk": OUTBOX.format("1:1", "e2", "NULL", "now()", 0, **IDS),
+    "outbox_usage_fk": OUTBOX.format("1:2", "e2", "NULL", "now()", 0, **IDS),
+    "outbox_id_once": USAGE.format("a", "1:2", "p2", "completed", "exact", 1, **IDS)
+    + OUTBOX.format("1:2", "e1", "NULL", "now()", 0, **IDS),
+    "outbox_delivered_is_over": "UPDATE outbox SET delivered_at = now(), due_at = now()",
+    "outbox_attempts_form": "UPDATE outbox SET attempts = -1",
     "idempotency_key_pk": KEY.format("'k'", "NULL"),
     "idempotency_key_form": KEY.format("''", "NULL"),
     "idempotency_answer_is_whole": KEY.format("'k2'", "201"),

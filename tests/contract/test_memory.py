@@ -5,7 +5,14 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from agentcore.ports import Lease
-from agentcore.testing.contracts import BusContract, EngineContract, LeasesContract, ReadingContract, StoreContract
+from agentcore.testing.contracts import (
+    BooksContract,
+    BusContract,
+    EngineContract,
+    LeasesContract,
+    ReadingContract,
+    StoreContract,
+)
 from agentcore.testing.scripted import ScriptedEngine
 from agentcore_adapters.memory.bus import MemoryBus
 from agentcore_adapters.memory.clock import SystemClock
@@ -47,6 +54,10 @@ class TestMemoryStore(StoreContract):
 
 
 class TestMemoryReading(ReadingContract):
+    pass
+
+
+class TestMemoryBooks(BooksContract):
     pass
 
 

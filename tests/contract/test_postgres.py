@@ -7,7 +7,7 @@ import pytest
 from tests.support.database import Server
 
 from agentcore.ports import Lease
-from agentcore.testing.contracts import LeasesContract, ReadingContract, StoreContract
+from agentcore.testing.contracts import BooksContract, LeasesContract, ReadingContract, StoreContract
 from agentcore_adapters.postgres.leases import PostgresLeases
 from agentcore_adapters.postgres.store import PostgresStore, postgres_store
 
@@ -47,6 +47,10 @@ class TestPostgresStore(StoreContract):
 
 
 class TestPostgresReading(ReadingContract):
+    pass
+
+
+class TestPostgresBooks(BooksContract):
     pass
 
 

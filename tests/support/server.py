@@ -12,9 +12,10 @@ import uvicorn
 from attrs import define, field
 from websockets.asyncio.client import ClientConnection, connect
 
+from agentcore.books import Sink
 from agentcore.ids import EngineName
 from agentcore.node import open_runtime
-from agentcore.ports import Leases, Store
+from agentcore.ports import Engines, Leases, Store
 from agentcore.prompts import PromptBuilder
 from agentcore.pulse import Periods
 from agentcore.runtime import Runtime
@@ -28,7 +29,7 @@ from agentcore_http.settings import Settings
 
 FINAL = {"completed", "error", "cancelled"}
 Json = dict[str, Any]
-QUICK = Periods(tick=0.02, beat=0.2, heads=0.1, sweep=0.1)
+QUICK = Periods(tick=0.02, beat=0.2, heads=0.1, sweep=0.1, relay=0.05)
 
 
 @define
@@ -156,9 +157,15 @@ async def listening(
 
 @asynccontextmanager
 async def serving(
-    store: Store, leases: Leases, settings: Settings | None = None, slow_s: float = 20.0
+    store: Store,
+    leases: Leases,
+    settings: Settings | None = None,
+    slow_s: float = 20.0,
+    *,
+    engines: Engines | None = None,
+    sink: Sink | None = None,
 ) -> AsyncIterator[Served]:
-    """Serve *store* with two scripted engines, ``scripted`` and ``other``."""
+    """Serve *store* with *engines*, else with two scripted ones, ``scripted`` and ``other``."""
     engine, other = ScriptedEngine(), ScriptedEngine(name=EngineName("other"))
     found: list[Runtime] = []
 
@@ -168,13 +175,14 @@ async def serving(
             store=store,
             leases=leases,
             bus=MemoryBus(),
-            engines=ScriptedEngines([engine, other]),
+            engines=engines or ScriptedEngines([engine, other]),
             clock=SystemClock(),
             node=NODE,
             new_id=an_id,
             seal=Seal(b"k" * 32),
             prompts=PromptBuilder(api_url="http://127.0.0.1/api/v1/agent"),
             periods=QUICK,
+            sink=sink,
             drain_s=0.05,
         ) as runtime:
             found.append(runtime)

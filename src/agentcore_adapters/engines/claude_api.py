@@ -14,6 +14,7 @@ from agentcore.approval import Approval
 from agentcore.events import (
     BlockEnded,
     CallClosed,
+    CallCounted,
     CallOpened,
     EngineEvent,
     Finished,
@@ -33,6 +34,7 @@ from agentcore.messages import (
 from agentcore.ports import Abilities, EngineRequest
 from agentcore.task import ErrorCode
 from agentcore.usage import Fidelity, Outcome, Usage
+from agentcore_adapters.engines.prices import cost_of, price_of
 from agentcore_adapters.engines.providers import (
     events,
     failed,
@@ -45,6 +47,7 @@ if TYPE_CHECKING:
     from anthropic import AsyncAnthropic
 
 NAME = EngineName("claude_api")
+PROVIDER = "anthropic"  # as the price table calls it
 DEFAULT_MODEL = "claude-sonnet-5-5"
 OLD_HEADER_VERSION = "2023-06-01"  # what compatible servers know
 
@@ -122,7 +125,8 @@ class ClaudeApi:
 
     async def _say(self, request: EngineRequest) -> AsyncGenerator[EngineEvent, None]:
         body = self.body(request)
-        yield CallOpened(model=body["model"], input_tokens=request_tokens(body))
+        price = await price_of(body["model"], PROVIDER)
+        yield CallOpened(model=body["model"], input_tokens=request_tokens(body), price=price)
         heard = _Heard()
         with provider_errors(request):
             client = await self.client()
@@ -140,7 +144,8 @@ class ClaudeApi:
             if heard.has_begun:
                 yield CallClosed(**heard.cut())
             raise failed(ErrorCode.ENGINE_EOF)
-        yield CallClosed(usage=heard.usage, provider_message_id=heard.message_id)
+        usage = evolve(heard.usage, cost_usd=cost_of(heard.usage, PROVIDER))
+        yield CallClosed(usage=usage, provider_message_id=heard.message_id)
         yield Finished()
 
     async def client(self) -> "AsyncAnthropic":
@@ -213,6 +218,7 @@ class _Heard:
                 self.has_begun, self.message_id = True, chunk.message.id
                 self.usage = evolve(self.usage, model=chunk.message.model)
                 self._count(chunk.message.usage)
+                return [CallCounted(usage=self.usage, provider_message_id=self.message_id)]
             case "message_delta":
                 self._count(chunk.usage or Counts())
                 self.is_over = self.is_over or bool(delta and delta.stop_reason)

@@ -54,5 +54,6 @@ class LocalEngine:
                 max_tokens=ANSWER_TOKENS,
                 temperature=0.0,
                 max_retries=0,
+                is_free=True,
             )
         return self._engine

@@ -34,7 +34,8 @@ from agentcore.messages import (
 )
 from agentcore.ports import Abilities, EngineRequest
 from agentcore.task import ErrorCode
-from agentcore.usage import Fidelity, Outcome, Usage
+from agentcore.usage import FREE, Fidelity, Outcome, Usage
+from agentcore_adapters.engines.prices import cost_of, price_of
 from agentcore_adapters.engines.providers import (
     events,
     failed,
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
     from openai import AsyncOpenAI
 
 NAME = EngineName("openai")
+PROVIDER = "openai"  # as the price table calls it
 DEFAULT_MODEL = "gpt-5-mini"
 
 
@@ -107,6 +109,7 @@ class OpenAiEngine:
     temperature: float | None = None
     max_retries: int = 2
     idle_timeout_s: float = 60.0
+    is_free: bool = False  #: The model runs here and costs nothing.
     name: EngineName = NAME
     abilities: Abilities = Abilities(attachments=True)
     _client: "AsyncOpenAI | None" = None
@@ -125,7 +128,8 @@ class OpenAiEngine:
     async def _say(self, request: EngineRequest) -> AsyncGenerator[EngineEvent, None]:
         body = self.body(request)
         tokens = request_tokens(body)
-        yield CallOpened(model=body["model"], input_tokens=tokens)
+        price = FREE if self.is_free else await price_of(body["model"], PROVIDER)
+        yield CallOpened(model=body["model"], input_tokens=tokens, price=price)
         heard = _Heard(request, Usage(model=body["model"]), tokens)
         with provider_errors(request):
             client = await self.client()
@@ -144,7 +148,9 @@ class OpenAiEngine:
                 yield CallClosed(usage=heard.bill(), outcome=Outcome.FAILED, provider_message_id=heard.message_id)
             raise failed(ErrorCode.ENGINE_EOF)
         yield BlockEnded()
-        yield CallClosed(usage=heard.bill(), provider_message_id=heard.message_id)
+        usage = heard.bill()
+        usage = usage if self.is_free else evolve(usage, cost_usd=cost_of(usage, PROVIDER))
+        yield CallClosed(usage=usage, provider_message_id=heard.message_id)
         yield Finished()
 
     async def client(self) -> "AsyncOpenAI":

@@ -10,6 +10,7 @@ from datetime import datetime
 from attrs import define, evolve, field
 
 from agentcore.approval import Approval
+from agentcore.books import Delivery, EventId, UsageRecorded
 from agentcore.changes import Blob, Changes, Logged, Receipt, ReceiptKey
 from agentcore.errors import SessionNotFound, TaskConflict, TaskNotFound
 from agentcore.events import TextKind, TextSaid, ToolUse, bounds_attempt
@@ -36,7 +37,7 @@ from agentcore.ports import Fenced, Lease, Stale
 from agentcore.session import Session
 from agentcore.task import Task, TaskQueued, TaskRequeued
 from agentcore.turn import Turn
-from agentcore.usage import OpenCall, Usage, UsageRecord
+from agentcore.usage import OpenCall, Usage
 
 
 @define
@@ -86,6 +87,14 @@ class Slot:
 
 
 @define
+class Parcel:
+    """An event in the outbox."""
+
+    delivery: Delivery
+    due_at: datetime | None  #: None: it is not tried any more.
+
+
+@define
 class State:
     """All that is stored."""
 
@@ -93,7 +102,8 @@ class State:
     where: dict[tuple[TenantId, TaskId], SessionId] = field(factory=dict)
     blobs: dict[tuple[TenantId, str], Blob] = field(factory=dict)
     calls: dict[tuple[TenantId, TaskId], list[OpenCall]] = field(factory=dict)
-    ledger: dict[tuple[TenantId, TaskId], list[UsageRecord]] = field(factory=dict)
+    ledger: dict[tuple[TenantId, TaskId], list[UsageRecorded]] = field(factory=dict)
+    outbox: dict[EventId, Parcel] = field(factory=dict)
     slots: dict[tuple[str, ...], Slot] = field(factory=dict)
     engines: dict[TenantId, EngineName] = field(factory=dict)
 
@@ -156,7 +166,7 @@ class State:
         """Rebuild a turn from what is stored."""
         shelf = self.shelf_of(tenant, task_id)
         calls = self.calls.get((tenant, task_id), [])
-        ledger = self.ledger.get((tenant, task_id), [])
+        ledger = [row.record for row in self.ledger.get((tenant, task_id), [])]
         settled = {record.key for record in ledger}
         still_open = [call for call in calls if call.key not in settled]
         usage = Usage()
@@ -172,6 +182,7 @@ class State:
             calls=len(calls),
             messages=sum(message.task_id == task_id for message in shelf.messages),
             usage=usage,
+            billed=frozenset(r.provider_message_id for r in ledger if r.provider_message_id is not None),
         )
 
     def _check_lease(self, shelf: Shelf, lease: Lease, changes: Changes) -> None:
@@ -187,9 +198,20 @@ class State:
             calls, rows = self.calls.setdefault(key, []), self.ledger.setdefault(key, [])
             calls += [call for call in ledger.begun if call.key not in {known.key for known in calls}]
             for record in ledger.settled:
-                provider_ids = {row.provider_message_id for row in rows} - {None}
-                if record.key not in {row.key for row in rows} and record.provider_message_id not in provider_ids:
-                    rows.append(record)
+                known = [row.record for row in rows]
+                provider_ids = {row.provider_message_id for row in known} - {None}
+                if record.key in {row.key for row in known} or record.provider_message_id in provider_ids:
+                    continue
+                event = UsageRecorded(
+                    tenant_id=changes.tenant_id,
+                    session_id=changes.session_id,
+                    task_id=ledger.task_id,
+                    engine=ledger.engine,
+                    record=record,
+                    at=changes.at,
+                )
+                rows.append(event)
+                self.outbox[event.id] = Parcel(Delivery(event=event), changes.at)
 
 
 def slot_of(key: ReceiptKey) -> tuple[str, ...]:

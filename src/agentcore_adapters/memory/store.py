@@ -23,6 +23,7 @@ from agentcore.ports import (
 from agentcore.session import Session
 from agentcore.task import Task, TaskStatus
 from agentcore.turn import Turn
+from agentcore_adapters.memory.books import MemoryBooks
 from agentcore_adapters.memory.state import Shelf, Slot, State, queue, said, slot_of
 
 IN_FLIGHT = timedelta(seconds=60)
@@ -30,7 +31,7 @@ KEPT = timedelta(hours=24)
 
 
 @frozen
-class MemoryStore:
+class MemoryStore(MemoryBooks):
     """Keeps the promises of ``Store`` as long as the process lives."""
 
     clock: Clock

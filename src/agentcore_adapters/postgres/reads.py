@@ -21,7 +21,8 @@ from agentcore.task import Task, TaskStatus
 from agentcore.turn import Turn
 from agentcore_adapters.postgres import rows
 from agentcore_adapters.postgres import statements as sql
-from agentcore_adapters.postgres.connection import Database, row_of
+from agentcore_adapters.postgres.books import PostgresBooks
+from agentcore_adapters.postgres.connection import row_of
 
 Statement = tuple[LiteralString, tuple[object, ...]]
 
@@ -54,6 +55,7 @@ def turn_of(session: Session, task: Task, read: Sequence[list[DictRow]]) -> Turn
         calls=len(calls),
         messages=spoken[0]["messages"] if spoken else 0,
         usage=rows.total(ledger),
+        billed=frozenset(row["provider_message_id"] for row in ledger if row["provider_message_id"] is not None),
     )
 
 
@@ -62,10 +64,8 @@ def _of(task_id: TaskId, found: list[DictRow]) -> list[DictRow]:
 
 
 @frozen
-class Reads:
+class Reads(PostgresBooks):
     """The reading half of the store."""
-
-    database: Database
 
     async def session(self, tenant: TenantId, session_id: SessionId) -> SessionView:
         """Return a session."""

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from agentcore.approval import Approval, OnReject
+from agentcore.books import Delivery, DeliveryState, Totals, UsageRecorded
 from agentcore.changes import Blob
 from agentcore.events import TextKind, TextSaid, ToolUse
 from agentcore.follow import Entry
@@ -19,7 +20,7 @@ from agentcore.messages import (
 )
 from agentcore.session import Session, SessionStatus
 from agentcore.task import Decision, ErrorCode, StopCode, Task, TaskRequeued, TaskStatus
-from agentcore.usage import Fidelity, OpenCall, Usage
+from agentcore.usage import Fidelity, OpenCall, Outcome, Usage, UsageRecord
 from agentcore_adapters import codec
 
 Row = Mapping[str, Any]
@@ -121,7 +122,13 @@ def blob(row: Row) -> Blob:
 
 def open_call(row: Row) -> OpenCall:
     """Read a call that was begun."""
-    return OpenCall(key=row["call_key"], model=row["model"], input_tokens=row["input_tokens"], start=row["start"])
+    return OpenCall(
+        key=row["call_key"],
+        model=row["model"],
+        input_tokens=row["input_tokens"],
+        start=row["start"],
+        price=codec.price(row["price"]) if row["price"] else None,
+    )
 
 
 def usage(row: Row) -> Usage:
@@ -135,6 +142,39 @@ def usage(row: Row) -> Usage:
         reasoning_tokens=row["reasoning_tokens"],
         cost_usd=row["cost_usd"],
         fidelity=Fidelity(row["fidelity"]),
+    )
+
+
+def delivery(row: Row) -> Delivery:
+    """Read an event of the outbox, with its row of the ledger."""
+    record = UsageRecord(
+        key=row["call_key"],
+        usage=usage(row),
+        outcome=Outcome(row["outcome"]),
+        provider_message_id=row["provider_message_id"],
+    )
+    event = UsageRecorded(
+        tenant_id=TenantId(row["tenant_id"]),
+        session_id=SessionId(str(row["session_id"])),
+        task_id=TaskId(str(row["task_id"])),
+        engine=EngineName(row["engine"]),
+        record=record,
+        at=row["created_at"],
+    )
+    state = DeliveryState.PENDING if row["due_at"] is not None else DeliveryState.DEAD
+    state = DeliveryState.DELIVERED if row["delivered_at"] is not None else state
+    return Delivery(event=event, state=state, attempts=row["attempts"], error=row["error"])
+
+
+def totals(row: Row) -> Totals:
+    """Read a group of rows of the ledger."""
+    return Totals(
+        key=row["key"] or "",
+        tasks=row["tasks"],
+        calls=row["calls"],
+        input_tokens=row["input_tokens"],
+        output_tokens=row["output_tokens"],
+        cost_usd=row["cost_usd"],
     )
 
 

@@ -3,6 +3,9 @@
 Law: every one of them names the tenant; row-level security says it again.
 """
 
+from collections.abc import Mapping
+from typing import LiteralString
+
 # ------------------------------------------------------------------------------------------------------------ locks
 LOCK_SESSION = "SELECT version FROM session WHERE tenant_id = %s AND id = %s FOR NO KEY UPDATE"
 TRY_SESSION = LOCK_SESSION + " SKIP LOCKED"
@@ -57,13 +60,17 @@ PUT_APPROVAL = """
     SET decision = excluded.decision, on_reject = excluded.on_reject, decided_by = excluded.decided_by,
         reason = excluded.reason, decided_at = excluded.decided_at WHERE approval.decision IS NULL"""
 PUT_CALL = """
-    INSERT INTO provider_call (tenant_id, task_id, call_key, model, input_tokens, start, created_at)
-    VALUES (%s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING"""
+    INSERT INTO provider_call (tenant_id, task_id, call_key, model, input_tokens, start, price, created_at)
+    VALUES (%s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING"""
 PUT_USAGE = """
-    INSERT INTO usage_record (tenant_id, task_id, session_id, call_key, provider_message_id, engine, model, outcome,
-                              fidelity, input_tokens, output_tokens, cached_input_tokens, cache_write_input_tokens,
-                              reasoning_tokens, cost_usd, created_at)
-    VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING"""
+    WITH settled AS (
+      INSERT INTO usage_record (tenant_id, task_id, session_id, call_key, provider_message_id, engine, model, outcome,
+                                fidelity, input_tokens, output_tokens, cached_input_tokens, cache_write_input_tokens,
+                                reasoning_tokens, cost_usd, created_at)
+      VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING
+      RETURNING tenant_id, task_id, call_key, created_at)
+    INSERT INTO outbox (tenant_id, task_id, call_key, id, created_at, due_at)
+    SELECT tenant_id, task_id, call_key, %s, created_at, clock_timestamp() FROM settled"""
 PUT_BLOB = """
     INSERT INTO blob (tenant_id, sha256, media_type, data) VALUES (%s, %s, %s, %s) ON CONFLICT DO NOTHING"""
 PUT_BLOB_REF = "INSERT INTO blob_ref (tenant_id, session_id, sha256) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING"
@@ -194,6 +201,49 @@ RENEW = """
 STILL_MINE = """
     SELECT k.id, k.version FROM unnest(%s::text[], %s::uuid[], %s::bigint[]) AS b (tenant_id, id, epoch)
     JOIN task k ON k.tenant_id = b.tenant_id AND k.id = b.id WHERE k.lease_epoch = b.epoch AND k.lease_owner = %s"""
+
+# ------------------------------------------------------------------------------------------------------------- books
+GROUPS: Mapping[str, LiteralString] = {
+    "day": "to_char(created_at, 'YYYY-MM-DD')",
+    "model": "model",
+    "session": "session_id::text",
+    "engine": "engine",
+}
+USAGE: LiteralString = """
+    SELECT {key} COLLATE "C" AS key, grouping({key}) AS is_total, count(DISTINCT task_id) AS tasks, count(*) AS calls,
+           coalesce(sum(input_tokens), 0)::bigint AS input_tokens,
+           coalesce(sum(output_tokens), 0)::bigint AS output_tokens, sum(cost_usd) AS cost_usd
+    FROM usage_record
+    WHERE tenant_id = %s AND (%s::timestamptz IS NULL OR created_at >= %s)
+      AND (%s::timestamptz IS NULL OR created_at < %s)
+    GROUP BY GROUPING SETS (({key}), ()) ORDER BY is_total, 1"""
+EVENT = """
+    SELECT o.id AS event_id, o.due_at, o.attempts, o.error, o.delivered_at, u.*
+    FROM outbox o JOIN usage_record u USING (tenant_id, task_id, call_key)"""
+TAKE_EVENTS = """
+    UPDATE outbox SET due_at = clock_timestamp() + make_interval(secs => %s) WHERE id IN (
+      SELECT id FROM outbox WHERE due_at <= clock_timestamp() ORDER BY due_at LIMIT %s FOR UPDATE SKIP LOCKED)
+    RETURNING id"""
+EVENTS_OF = EVENT + " WHERE o.id = ANY (%s) ORDER BY o.created_at, o.id"
+DELIVERIES = (
+    EVENT
+    + """ WHERE o.tenant_id = %s AND (%s::text IS NULL OR %s = CASE WHEN o.delivered_at IS NOT NULL THEN 'delivered'
+            WHEN o.due_at IS NOT NULL THEN 'pending' ELSE 'dead' END)
+          ORDER BY o.created_at DESC, o.id LIMIT %s"""
+)
+DELIVERED = """
+    UPDATE outbox SET delivered_at = clock_timestamp(), due_at = NULL, error = NULL
+    WHERE tenant_id = %s AND id = %s AND delivered_at IS NULL"""
+NOT_DELIVERED = """
+    UPDATE outbox SET attempts = attempts + 1, error = %s, due_at = clock_timestamp() + make_interval(secs => %s)
+    WHERE tenant_id = %s AND id = %s AND delivered_at IS NULL"""
+REDELIVER = """
+    UPDATE outbox SET attempts = 0, due_at = clock_timestamp()
+    WHERE tenant_id = %s AND id = %s AND delivered_at IS NULL AND due_at IS NULL RETURNING id"""
+FORGET_EVENTS = """
+    DELETE FROM outbox WHERE id IN (
+      SELECT id FROM outbox WHERE created_at < clock_timestamp() - make_interval(secs => %s)
+      ORDER BY created_at LIMIT %s FOR UPDATE SKIP LOCKED) RETURNING id"""
 
 # ------------------------------------------------------------------------------------------------------------ leases
 HEAD_TASK = """

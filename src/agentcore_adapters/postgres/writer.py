@@ -11,6 +11,7 @@ from itertools import chain
 from attrs import evolve, frozen
 from psycopg.types.json import Jsonb
 
+from agentcore.books import event_id
 from agentcore.changes import Changes, Logged
 from agentcore.errors import SessionNotFound
 from agentcore.events import TextSaid, bounds_attempt
@@ -200,14 +201,15 @@ async def _put_rest(transaction: Transaction, changes: Changes) -> None:
         await transaction.send(sql.PUT_APPROVAL, tenant, a.id, a.task_id, *what, *decided)
     for ledger in changes.ledgers:
         for call in ledger.begun:
-            opened = (call.key, call.model, call.input_tokens, call.start, at)
+            price = Jsonb(codec.price_json(call.price)) if call.price else None
+            opened = (call.key, call.model, call.input_tokens, call.start, price, at)
             await transaction.send(sql.PUT_CALL, tenant, ledger.task_id, *opened)
         for record in ledger.settled:
             u = record.usage
             who = (tenant, ledger.task_id, changes.session_id, record.key, record.provider_message_id, ledger.engine)
             kinds = (u.cached_input_tokens, u.cache_write_input_tokens, u.reasoning_tokens, u.cost_usd, at)
             how = (u.model, record.outcome.value, u.fidelity.value, u.input_tokens, u.output_tokens)
-            await transaction.send(sql.PUT_USAGE, *who, *how, *kinds)
+            await transaction.send(sql.PUT_USAGE, *who, *how, *kinds, event_id(tenant, ledger.task_id, record.key))
     for blob in changes.blobs:
         await transaction.send(sql.PUT_BLOB, tenant, blob.sha256, blob.media_type, blob.data)
         await transaction.send(sql.PUT_BLOB_REF, tenant, changes.session_id, blob.sha256)

@@ -51,7 +51,7 @@ class StubProvider:
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer one connection."""
         with suppress(ConnectionError, asyncio.IncompleteReadError):
-            while (request := await _request(reader)) is not None:
+            while (request := await read_request(reader)) is not None:
                 method, path, headers, body = request
                 if not await self._answer(method, path, headers, body, reader, writer):
                     break
@@ -194,7 +194,8 @@ def running_provider() -> Iterator[StubProvider]:
         thread.join(10)
 
 
-async def _request(reader: asyncio.StreamReader) -> tuple[str, str, dict[str, str], bytes] | None:
+async def read_request(reader: asyncio.StreamReader) -> tuple[str, str, dict[str, str], bytes] | None:
+    """Read one HTTP request: method, path, headers and body; None when the client has gone."""
     line = await reader.readline()
     if not line.strip():
         return None

@@ -1,9 +1,10 @@
 """One suite per port: inherit it, give it a fixture, and your adapter is held to the port's promises."""
 
+from agentcore.testing.contracts.books import BooksContract
 from agentcore.testing.contracts.bus import BusContract
 from agentcore.testing.contracts.engine import EngineContract
 from agentcore.testing.contracts.leases import LeasesContract
 from agentcore.testing.contracts.reading import ReadingContract
 from agentcore.testing.contracts.store import StoreContract
 
-__all__ = ["BusContract", "EngineContract", "LeasesContract", "ReadingContract", "StoreContract"]
+__all__ = ["BooksContract", "BusContract", "EngineContract", "LeasesContract", "ReadingContract", "StoreContract"]

@@ -1,0 +1,61 @@
+"""What models cost.
+
+Law: prices are kept by others (genai-prices, a table with each release); what it does not know has no price, and
+then a cost is absent and not zero.  The table is read on first use: it takes a fifth of a second.
+"""
+
+from decimal import Decimal
+
+import anyio
+import structlog
+
+from agentcore.usage import Price, Usage
+
+log = structlog.get_logger("agentcore.prices")
+SAMPLE = 1_000  # tokens: below every threshold from which some models cost more
+PLACES = Decimal("0.000000001")  # as many as the ledger keeps
+
+
+_known: dict[tuple[str, str], Price | None] = {}
+
+
+async def price_of(model: str, provider: str) -> Price | None:
+    """Return what *model* of *provider* costs a million tokens, in its lowest tier; None if nobody knows."""
+    key = (model, provider)
+    if key not in _known:
+        _known[key] = await anyio.to_thread.run_sync(_look_up, *key)
+    return _known[key]
+
+
+def _look_up(model: str, provider: str) -> Price | None:
+    kinds = [
+        Usage(model=model, input_tokens=SAMPLE),
+        Usage(model=model, output_tokens=SAMPLE),
+        Usage(model=model, input_tokens=SAMPLE, cached_input_tokens=SAMPLE),
+        Usage(model=model, input_tokens=SAMPLE, cache_write_input_tokens=SAMPLE),
+    ]
+    costs = [cost for usage in kinds if (cost := cost_of(usage, provider)) is not None]
+    if len(costs) < len(kinds):
+        return None
+    fresh, output, cached, written = (cost * 1_000_000 / SAMPLE for cost in costs)
+    return Price(input=fresh, output=output, cached_input=cached, cache_write_input=written)
+
+
+def cost_of(usage: Usage, provider: str) -> Decimal | None:
+    """Return what *usage* costs at *provider*, in USD; None if nobody knows."""
+    from genai_prices import Usage as Counts  # noqa: PLC0415 - heavy
+    from genai_prices import calc_price  # noqa: PLC0415 - heavy
+
+    counts = Counts(
+        input_tokens=usage.input_tokens,
+        output_tokens=usage.output_tokens,
+        cache_read_tokens=usage.cached_input_tokens,
+        cache_write_tokens=usage.cache_write_input_tokens,
+    )
+    try:
+        return calc_price(counts, usage.model, provider_id=provider).total_price.quantize(PLACES)
+    except LookupError:
+        return None
+    except ValueError:  # counts that contradict each other, such as more cached than there are
+        log.warning("price.odd_counts", model=usage.model)
+        return None
