@@ -60,6 +60,7 @@ class ReceiptKey:
     route: str
     key: str
     request_sha256: str
+    holder: str = ""  #: Of the reservation: unique for each request, the repeated one too.
 
 
 @frozen(kw_only=True)
@@ -89,6 +90,7 @@ class Changes:
     session_id: SessionId
     at: datetime
     id: ChangeId | None = None  #: Kept with the driven task, so that a lost answer can be looked up.
+    follows: ChangeId | None = None  #: What must be kept there now, else Stale; None: whatever is.
     session: Session | None = None
     tasks: tuple[Task, ...] = ()
     approvals: tuple[Approval, ...] = ()

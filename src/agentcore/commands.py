@@ -44,4 +44,9 @@ class Recover:
     """The node that drove the task is lost; decide what becomes of it."""
 
 
-Command = Cancel | Decide | Expire | Continue | Recover
+@frozen
+class HandBack:
+    """The node that drives the task goes away in order; decide what becomes of it."""
+
+
+Command = Cancel | Decide | Expire | Continue | Recover | HandBack

@@ -11,6 +11,7 @@ import structlog
 from anyio.abc import TaskGroup
 from attrs import define, field
 
+from agentcore.errors import Unavailable
 from agentcore.ids import NodeId
 from agentcore.ports import Bus, Clock, Engines, Leases, Store
 
@@ -22,10 +23,12 @@ Ts = TypeVarTuple("Ts")
 class Counts:
     """What should stay zero, or nearly; tests and metrics read it."""
 
-    lost: int = 0  #: Readings given up because the store could not be reached in time.
+    lost: int = 0  #: Readings stopped because their lease could not be renewed in time.
     late: int = 0  #: Engine events after the end of their task.
     refused: int = 0  #: Engine events for which the table has no row.
     failed: int = 0  #: Supervised work that raised.
+    recovered: int = 0  #: Tasks taken over from a node that was lost.
+    stuck: int = 0  #: Engines left behind because they did not stop.
 
 
 @define(eq=False, kw_only=True)
@@ -41,6 +44,7 @@ class House:
     new_id: Callable[[], str]
     tasks: TaskGroup
     counts: Counts = field(factory=Counts)
+    idle_s: float = 300.0  #: An engine that says nothing for so long is stopped.
     is_draining: bool = False
 
     def spawn(self, work: Callable[[*Ts], Awaitable[None]], *args: *Ts) -> None:
@@ -50,6 +54,8 @@ class House:
     async def _supervised(self, work: Callable[[*Ts], Awaitable[None]], args: tuple[*Ts]) -> None:
         try:
             await work(*args)
+        except Unavailable as error:  # what is left to do is found by the next look
+            log.warning("work.postponed", work=getattr(work, "__qualname__", "?"), code=error.code)
         except Exception as error:  # noqa: BLE001 - whatever it was, it must not take the node's other tasks with it
             self.counts.failed += 1
             log.error("work.failed", work=getattr(work, "__qualname__", "?"), kind=type(error).__name__)

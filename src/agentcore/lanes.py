@@ -10,7 +10,8 @@ from attrs import define, field
 from agentcore.follow import Live
 from agentcore.house import House
 from agentcore.ids import SessionId, TenantId
-from agentcore.lane import Lane, Reading
+from agentcore.lane import Lane
+from agentcore.reading import Reading
 
 
 @define(eq=False)

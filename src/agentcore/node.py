@@ -1,7 +1,7 @@
 """One node, from its first breath to its last.
 
-Law: a node that goes away begins nothing more, lets what is live end for a while, and stops the rest in order;
-only then is anything under it closed.
+Law: a node that goes away begins nothing more, lets what is live end for a while, and hands the rest back in order:
+to any node if the task allows it, else it is cancelled; only then is anything under it closed.
 """
 
 from collections.abc import AsyncIterator, Callable
@@ -11,7 +11,6 @@ import anyio
 from anyio import CancelScope, move_on_after
 
 from agentcore.books import Sink
-from agentcore.commands import Cancel
 from agentcore.house import House
 from agentcore.ids import NodeId
 from agentcore.lanes import Lanes
@@ -21,10 +20,11 @@ from agentcore.pulse import Periods, Pulse
 from agentcore.relay import Relay
 from agentcore.runtime import Runtime
 from agentcore.seal import Seal
-from agentcore.task import StopCode
+from agentcore.task import TaskStatus
 from agentcore.views import Views
 
 POLL_S = 0.02
+STOP_S = 5.0  # for engines to stop, and for their tasks to be handed back
 
 
 @asynccontextmanager
@@ -42,14 +42,24 @@ async def open_runtime(
     periods: Periods | None = None,
     sink: Sink | None = None,
     drain_s: float = 5.0,
+    idle_s: float = 300.0,
 ) -> AsyncIterator[Runtime]:
     """Run one node: its lanes, its pulse and its use cases; at the end, what is live is let end or stopped.
 
-    *sink*: where usage events go; *drain_s*: seconds that live tasks have when the node goes away.
+    *sink*: where usage events go; *drain_s*: seconds that live tasks have when the node goes away; *idle_s*:
+    seconds of silence after which an engine is stopped.
     """
     async with anyio.create_task_group() as tasks:
         house = House(
-            store=store, leases=leases, bus=bus, engines=engines, clock=clock, node=node, new_id=new_id, tasks=tasks
+            store=store,
+            leases=leases,
+            bus=bus,
+            engines=engines,
+            clock=clock,
+            node=node,
+            new_id=new_id,
+            tasks=tasks,
+            idle_s=idle_s,
         )
         lanes = Lanes(house)
         pulse = Pulse(house, lanes, periods or Periods(), Relay(store, sink))
@@ -67,16 +77,19 @@ async def open_runtime(
 
 
 async def drain(house: House, lanes: Lanes, patience_s: float) -> None:
-    """Begin nothing more; let what is live end within *patience_s*, then stop the rest."""
+    """Begin nothing more; let what is live end within *patience_s*, then hand the rest back, or stop it."""
     house.is_draining = True
-    await _until_idle(lanes, patience_s)
     for lane, reading in list(lanes.reading()):
-        with lane, move_on_after(patience_s + 1):
-            await lane.obey(reading.lease.task_id, Cancel(code=StopCode.SHUTDOWN))
-    await _until_idle(lanes, patience_s + 1)
+        if reading.turn.task.status is TaskStatus.AWAITING_APPROVAL:  # it may wait for days: parked, it waits anywhere
+            lane.let_go()
+    await _until_idle(lanes, patience_s)
+    for lane, _ in list(lanes.reading()):
+        lane.let_go()
+    await _until_idle(lanes, STOP_S)
 
 
 async def _until_idle(lanes: Lanes, patience_s: float) -> None:
+    """Wait for what can still be stored under a lease that is trusted; the rest is found by whoever sweeps."""
     with move_on_after(patience_s):
-        while any(True for _ in lanes.reading()):
+        while any(not (reading.is_muted or reading.is_lost) for _, reading in lanes.reading()):
             await anyio.sleep(POLL_S)

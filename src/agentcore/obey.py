@@ -1,7 +1,8 @@
 """What is asked of a task under way, and what it does to a turn.
 
 Law: a command records, its driver acts.  A task that a node drives is only asked to stop; what nobody drives is
-moved by whoever asks.  ``Recover`` is the whole crash policy; there is no other sweeper.
+moved by whoever asks.  ``Recover`` is the whole crash policy, and a node that goes away in order (``HandBack``)
+follows the same one; there is no other sweeper.
 """
 
 from datetime import datetime
@@ -12,7 +13,7 @@ from attrs import evolve
 from agentcore import ending
 from agentcore.approval import Approval, OnReject
 from agentcore.changes import Changes
-from agentcore.commands import Cancel, Command, Continue, Decide, Expire, Recover
+from agentcore.commands import Cancel, Command, Continue, Decide, Expire, HandBack, Recover
 from agentcore.errors import ApprovalConflict
 from agentcore.messages import ToolUsePart
 from agentcore.task import (
@@ -50,7 +51,9 @@ def obey(turn: Turn, command: Command, at: datetime) -> tuple[Turn, Changes]:
         case Continue():
             return turn.step(TaskResumed(), at)
         case Recover():
-            return _recover(turn, at)
+            return _recover(turn, at, NODE_LOST)
+        case HandBack():
+            return _recover(turn, at, None)
         case _:
             assert_never(command)
 
@@ -100,8 +103,9 @@ def _expire(turn: Turn, at: datetime) -> tuple[Turn, Changes]:
     return turn, turn.nothing(at)
 
 
-def _recover(turn: Turn, at: datetime) -> tuple[Turn, Changes]:
-    task = turn.task
+def _recover(turn: Turn, at: datetime, lost: TaskFailed | None) -> tuple[Turn, Changes]:
+    """Let another node go on, if that is allowed; else fail as *lost* says, or (None) stop in order."""
+    task, crashed = turn.task, lost is not None
     match task.status:
         case TaskStatus.CANCELLING:
             return ending.end(turn, ending.cancelled(task.stop_code or StopCode.USER_CANCEL), at)
@@ -109,14 +113,16 @@ def _recover(turn: Turn, at: datetime) -> tuple[Turn, Changes]:
             return ending.let_go(turn, TaskParked() if turn.pending else TaskRequeued(), at)
         case TaskStatus.RUNNING if at >= task.deadline:
             return ending.end(turn, ending.DEADLINE_PASSED, at)
-        case TaskStatus.RUNNING if task.crashes + 1 >= CRASHES_ALLOWED:
+        case TaskStatus.RUNNING if crashed and task.crashes + 1 >= CRASHES_ALLOWED:
             return ending.end(turn, CRASH_LOOP, at)
         case TaskStatus.RUNNING if _has_done_nothing(turn) or task.params.on_crash is OnCrash.RESUME:
-            return ending.let_go(turn, TaskRequeued(crashed=True), at)
+            return ending.let_go(turn, TaskRequeued(crashed=crashed), at)
         case TaskStatus.RUNNING if task.params.on_crash is OnCrash.RESTART_IF_PURE and _is_pure(turn):
-            return ending.let_go(turn, TaskRequeued(restart=True, crashed=True), at)
+            return ending.let_go(turn, TaskRequeued(restart=True, crashed=crashed), at)
+        case TaskStatus.RUNNING if lost is not None:
+            return ending.end(turn, lost, at)
         case TaskStatus.RUNNING:
-            return ending.end(turn, NODE_LOST, at)
+            return ending.stop(turn, StopCode.SHUTDOWN, at)
         case _:
             return turn, turn.nothing(at)
 

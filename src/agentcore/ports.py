@@ -106,13 +106,14 @@ class Store(Books, Protocol):
         """Store *changes*, all or nothing, and return what was logged, in order.
 
         Versions: a session or task of version 1 is inserted (a session's tenant, too), any other must be one
-        version ahead of what is stored, else Stale.  With *lease*, its epoch must be the task's, else Fenced.
+        version ahead of what is stored, else Stale.  With *lease*, its epoch must be the task's, else Fenced, and
+        what *changes* ``follows`` must be its last change, else Stale.
         Text must begin where the log's text ends, else Stale.  A task that lets its driver go loses its lease
         and its epoch rises.  Entries get the next seqs without gaps, in commit order; a new task's ``number`` is
         the seq of its TaskQueued; messages get the seq of the entry that announces them and are numbered within
         it.  Ledger rows whose key, or provider message id, is there already are left out; each that is not puts
-        its event into the outbox.  A receipt fills the key that ``begin`` reserved.  Blobs are kept once per
-        tenant and hash.
+        its event into the outbox.  A receipt fills the key that ``begin`` reserved; if another holder has it by
+        now, or it is answered, nothing is stored: KeyInFlight.  Blobs are kept once per tenant and hash.
         """
 
     async def session(self, tenant: TenantId, session_id: SessionId) -> SessionView:
@@ -131,7 +132,7 @@ class Store(Books, Protocol):
         """Return a task with all that deciding needs, without a tail, or raise TaskNotFound."""
 
     async def last_change(self, tenant: TenantId, task_id: TaskId) -> ChangeId | None:
-        """Return the id of the last Changes stored under a lease of the task.
+        """Return the id of the last Changes stored under a lease of the task, those apart that only add text.
 
         It waits for a commit of that task that is under way, so that the answer is final.
         """
@@ -172,7 +173,7 @@ class Store(Books, Protocol):
         """Return undriven, unfinished tasks whose deadline, or whose pending approval, has expired."""
 
     async def begin(self, key: ReceiptKey) -> Receipt | None:
-        """Reserve *key* for 60 s, or return the answer stored under it.
+        """Reserve *key* for its holder, for 60 s, or return the answer stored under it.
 
         Raises KeyInFlight while another request holds it, KeyReused if it was used for another request.
         Kept for 24 h.
@@ -229,6 +230,7 @@ class Abilities:
     attachments: bool = False
     usage: bool = True
     context_tokens: int = 150_000  #: What it can be shown of a conversation.
+    stop_grace_s: float = 0.0  #: After ``Run.interrupt``, it may end by itself for so long; 0: it is cancelled.
 
 
 @frozen(kw_only=True)
@@ -258,6 +260,12 @@ class Run(Protocol):
 
     def answer(self, decided: Sequence[Approval]) -> None:
         """Let a stream that stayed open know what was decided; returns at once."""
+
+    def interrupt(self) -> None:
+        """Ask the engine to stop by itself and to say what it has cost; returns at once.
+
+        Called if ``stop_grace_s`` is not 0, when a person has stopped the task; after it the run is left.
+        """
 
 
 class Engine(Protocol):

@@ -70,15 +70,13 @@ class Pulse:
         """Make old tails durable; let what is due happen; stop what is no longer ours."""
         now, monotonic = self.house.clock.now(), self.house.clock.monotonic()
         for lane, reading in self.lanes.reading():
-            if monotonic >= reading.lease.trusted_until and not reading.is_lost:
-                log.warning("lease.distrusted", task_id=reading.lease.task_id)
-                reading.lose()
+            is_due = reading.look_at_the_clock(now, monotonic)
             if lane.is_busy:  # it settles something just now; the next tick comes soon
                 continue
             since = reading.turn.tail_since
             if since is not None and (now - since).total_seconds() >= CHECKPOINT_S:
                 self.house.spawn(lane.checkpoint)
-            if reading.turn.due(now, reading=True) is not None and not reading.scope.cancel_called:
+            if is_due:
                 self.house.spawn(lane.reconcile)
 
     async def beat(self) -> None:
@@ -88,7 +86,7 @@ class Pulse:
             return
         renewed = await self.house.leases.renew([reading.lease for _, reading in readings])
         for lane, reading in readings:
-            if lane.reading is not reading:
+            if lane.reading is not reading or not reading.turn.task.driven:
                 continue
             still_ours = renewed.get(reading.lease.task_id)
             if still_ours is None:

@@ -180,14 +180,27 @@ class Runtime:
         was_over = view.task.status in FINAL and view.task.stop_code is None
         return view, was_over
 
-    async def decide(self, caller: Caller, task_id: TaskId, decision: Decide) -> ApprovalId:
+    async def decide(
+        self,
+        caller: Caller,
+        task_id: TaskId,
+        decision: Decide,
+        *,
+        keep: Callable[[ApprovalId], Receipt | None] | None = None,
+    ) -> ApprovalId:
         """Approve or reject what a task waits for; raises TaskNotFound, ApprovalConflict."""
         caller.needs(Role.APPROVER)
         task = (await self.store.task(caller.tenant_id, task_id)).task
+        decided = ApprovalId("")
+
+        def note(_: Turn, changes: Changes) -> Changes:
+            nonlocal decided
+            decided = changes.approvals[0].id  # what a decision decides stands before what follows from it
+            return evolve(changes, receipt=keep(decided) if keep else None)
+
         with self.lanes.at(caller.tenant_id, task.session_id) as lane:
-            turn = await lane.obey(task_id, decision)
-        decided = [approval for approval in turn.approvals if approval.by is not None]
-        return max(decided, key=lambda approval: approval.decided_at or task.created_at).id
+            await lane.obey(task_id, decision, note)
+        return decided
 
     # -------------------------------------------------------------------------------------------------- sessions
     async def rename(self, caller: Caller, session_id: SessionId, title: str) -> SessionView:

@@ -25,6 +25,7 @@ from agentcore.messages import (
     Role,
     TextPart,
     ThinkingPart,
+    ToolUsePart,
     clean,
     joined,
 )
@@ -70,6 +71,12 @@ class Turn:
     def unspoken(self) -> tuple[Part, ...]:
         """What was said since the last message, durable or not."""
         return joined((*self.said, *(_part(said) for said in self.tail)))
+
+    @property
+    def is_engines_turn(self) -> bool:
+        """Whether the engine itself is to speak: no person decides, and no tool is at work."""
+        is_acting = bool(self.said) and isinstance(self.said[-1], ToolUsePart)
+        return self.task.status is TaskStatus.RUNNING and not is_acting
 
     @property
     def pending(self) -> tuple[Approval, ...]:

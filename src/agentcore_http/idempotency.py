@@ -5,6 +5,7 @@ request that is refused gives the key back, so that nothing is stored when valid
 """
 
 import hashlib
+import secrets
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -78,6 +79,7 @@ async def _key(caller: Caller, request: Request[Any, Any, Any]) -> ReceiptKey | 
         route=route,
         key=text,
         request_sha256=digest.hexdigest(),
+        holder=secrets.token_hex(8),
     )
 
 

@@ -98,6 +98,7 @@ class Settings:
     origins: tuple[str, ...] | None = _setting(_words, "Browser origins and host names allowed besides our own.")
     public_url: str | None = _setting(_url, "Base URL under which others reach this server.")
     deadline_seconds: float | None = _setting(_number, "Time a task has if its request does not say; 3600.")
+    idle_seconds: float | None = _setting(_number, "Silence after which an engine is stopped (`DEADLINE`); 300.")
     drain_seconds: float | None = _setting(_number, "Time that live tasks have when the server stops; 5.")
     usage_webhook: str | None = _setting(_url, "Where usage events are posted; absent: nowhere.")
     usage_webhook_secret: str | None = _setting(

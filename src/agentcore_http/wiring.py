@@ -32,6 +32,7 @@ from agentcore_http.settings import Settings, SettingsError
 
 KEY_BYTES = 32
 DRAIN_S = 5.0
+IDLE_S = 300.0
 
 
 @frozen(kw_only=True)
@@ -119,6 +120,7 @@ async def node(
             periods=Periods(),
             sink=sink,
             drain_s=settings.drain_seconds or DRAIN_S,
+            idle_s=settings.idle_seconds or IDLE_S,
         ) as runtime:
             yield runtime
 

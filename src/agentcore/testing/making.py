@@ -62,9 +62,11 @@ def a_prompt(text: str = "hello", *, deadline_s: float = 3600.0, on_crash: OnCra
     )
 
 
-def a_key(key: str = "key", request: str = "00", tenant: TenantId = TENANT) -> ReceiptKey:
+def a_key(key: str = "key", request: str = "00", tenant: TenantId = TENANT, holder: str = "one") -> ReceiptKey:
     """Make the key of a request."""
-    return ReceiptKey(tenant_id=tenant, subject="somebody", route="POST /x", key=key, request_sha256=request)
+    return ReceiptKey(
+        tenant_id=tenant, subject="somebody", route="POST /x", key=key, request_sha256=request, holder=holder
+    )
 
 
 @define

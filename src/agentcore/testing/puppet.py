@@ -34,6 +34,9 @@ class PuppetRun:
         """Hear what was decided."""
         self.answered += decided
 
+    def interrupt(self) -> None:
+        """Do nothing: the test's hand decides."""
+
     def __aiter__(self) -> AsyncIterator[EngineEvent]:
         """Say what the test wants."""
         return self._say()

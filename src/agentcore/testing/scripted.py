@@ -39,11 +39,12 @@ from agentcore.ids import ApprovalId, EngineName
 from agentcore.messages import FilePart, Role
 from agentcore.ports import Abilities, EngineRequest, EngineState
 from agentcore.task import Decision, ErrorCode
-from agentcore.usage import Usage
+from agentcore.usage import Outcome, Usage
 
 CANARY = "canary: this text of an exception must never be seen by a client"
 MARKER = re.compile(r"\[\[(\w+)(?::((?:[^\]]|\](?!\]))*))?\]\]")
 MODEL = "scripted-1"
+USAGE = Usage(model=MODEL, input_tokens=23, output_tokens=17, cached_input_tokens=5, reasoning_tokens=3)
 FAR = timedelta(days=3650)
 
 
@@ -103,6 +104,11 @@ class ScriptedRun:
     stubborn_s: float = 0.0
     _decided: dict[str, Approval] = field(factory=dict)
     _answered: anyio.Event = field(factory=anyio.Event)
+    _interrupted: anyio.Event = field(factory=anyio.Event)
+
+    def interrupt(self) -> None:
+        """Wake from a pause or a hang, say what it has cost, and end."""
+        self._interrupted.set()
 
     def answer(self, decided: Sequence[Approval]) -> None:
         """Hear what was decided."""
@@ -117,10 +123,11 @@ class ScriptedRun:
         self.was_stopped = True
         for move in self.moves:
             match move:
-                case Pause(seconds):
-                    await anyio.sleep(seconds)
-                case Hang():
-                    await anyio.sleep_forever()
+                case Pause() | Hang():
+                    with anyio.move_on_after(move.seconds if isinstance(move, Pause) else None):
+                        await self._interrupted.wait()
+                        yield CallClosed(usage=USAGE, outcome=Outcome.CANCELLED)
+                        return
                 case Gate(event):
                     await event.wait()
                 case Raise(error):
@@ -215,8 +222,7 @@ def _end(flags: dict[str, str]) -> Iterable[Move]:
     if "drop" in flags:
         return
     if "no_usage" not in flags:
-        usage = Usage(model=MODEL, input_tokens=23, output_tokens=17, cached_input_tokens=5, reasoning_tokens=3)
-        yield CallClosed(usage=usage)
+        yield CallClosed(usage=USAGE)
     yield Finished()
     if "late" in flags:
         for i in range(20):

@@ -193,6 +193,9 @@ class ClaudeRun:
     def answer(self, decided: Sequence[Approval]) -> None:
         """Nothing waits here: an API engine suspends."""
 
+    def interrupt(self) -> None:
+        """Nothing to ask: a stream is stopped by closing it."""
+
 
 @define
 class _Heard:

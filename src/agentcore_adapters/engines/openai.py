@@ -197,6 +197,9 @@ class OpenAiRun:
     def answer(self, decided: Sequence[Approval]) -> None:
         """Nothing waits here: an API engine suspends."""
 
+    def interrupt(self) -> None:
+        """Nothing to ask: a stream is stopped by closing it."""
+
 
 @define
 class _Heard:

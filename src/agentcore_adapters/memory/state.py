@@ -12,7 +12,7 @@ from attrs import define, evolve, field
 from agentcore.approval import Approval
 from agentcore.books import Delivery, EventId, UsageRecorded
 from agentcore.changes import Blob, Changes, Logged, Receipt, ReceiptKey
-from agentcore.errors import SessionNotFound, TaskConflict, TaskNotFound
+from agentcore.errors import KeyInFlight, SessionNotFound, TaskConflict, TaskNotFound
 from agentcore.events import TextKind, TextSaid, ToolUse, bounds_attempt
 from agentcore.follow import Entry
 from agentcore.ids import (
@@ -144,6 +144,8 @@ class State:
         shelf.approvals |= {approval.id: approval for approval in changes.approvals}
         if changes.text_start is not None and changes.text_start != shelf.position:
             raise Stale("The text does not begin where the log's text ends.")
+        if changes.receipt is not None:
+            self.must_hold(changes.receipt.key)
         entries = tuple(_append(shelf, logged, changes.at) for logged in changes.log)
         # Nothing can be refused from here on.
         self.shelves[tenant, changes.session_id] = shelf
@@ -157,10 +159,15 @@ class State:
         return entries
 
     def keep(self, receipt: Receipt) -> None:
-        """Answer a reserved key, once."""
-        slot = self.slots.get(slot_of(receipt.key))
-        if slot is not None and slot.receipt is None:
-            slot.receipt = receipt
+        """Answer a reserved key, once; raises KeyInFlight if it is not its holder's any more."""
+        self.must_hold(receipt.key).receipt = receipt
+
+    def must_hold(self, key: ReceiptKey) -> Slot:
+        """Return the slot that *key* has reserved, or raise KeyInFlight."""
+        slot = self.slots.get(slot_of(key))
+        if slot is None or slot.receipt is not None or slot.key.holder != key.holder:
+            raise KeyInFlight("Another request with this Idempotency-Key has taken its place.")
+        return slot
 
     def turn(self, tenant: TenantId, task_id: TaskId) -> Turn:
         """Rebuild a turn from what is stored."""
@@ -189,7 +196,9 @@ class State:
         hold = shelf.holds.get(lease.task_id)
         if hold is None or hold.epoch != lease.epoch or hold.node != lease.node:
             raise Fenced("The lease is no longer ours.")
-        if changes.id is not None:
+        if changes.follows is not None and changes.follows != hold.change:
+            raise Stale("The driver has stored more than it knows.")
+        if changes.id is not None and not changes.is_text_only:
             hold.change = changes.id
 
     def _enter(self, changes: Changes) -> None:

@@ -154,13 +154,13 @@ class MemoryStore(MemoryBooks):
             raise KeyReused("This Idempotency-Key was used for another request.")
         if slot.receipt is None:
             raise KeyInFlight("A request with this Idempotency-Key is still being carried out.")
-        return slot.receipt
+        return evolve(slot.receipt, key=key)
 
     async def release(self, key: ReceiptKey) -> None:
         """Give up a reservation."""
         await checkpoint()
         slot = self.state.slots.get(slot_of(key))
-        if slot is not None and slot.receipt is None:
+        if slot is not None and slot.receipt is None and slot.key.holder == key.holder:
             del self.state.slots[slot_of(key)]
 
     async def keep(self, receipt: Receipt) -> None:

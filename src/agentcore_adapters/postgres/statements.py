@@ -10,7 +10,7 @@ from typing import LiteralString
 LOCK_SESSION = "SELECT version FROM session WHERE tenant_id = %s AND id = %s FOR NO KEY UPDATE"
 TRY_SESSION = LOCK_SESSION + " SKIP LOCKED"
 LOCK_TASKS = (
-    "SELECT id, version, lease_epoch, lease_owner FROM task WHERE tenant_id = %s AND id = ANY (%s::uuid[]) "
+    "SELECT id, version, lease_epoch, lease_owner, change_id FROM task WHERE tenant_id = %s AND id = ANY (%s::uuid[]) "
     "ORDER BY id FOR UPDATE"
 )
 LOCK_HEAD = "SELECT head, text_pos, bound FROM log_head WHERE tenant_id = %s AND session_id = %s FOR NO KEY UPDATE"
@@ -76,7 +76,7 @@ PUT_BLOB = """
 PUT_BLOB_REF = "INSERT INTO blob_ref (tenant_id, session_id, sha256) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING"
 KEEP_RECEIPT = """
     UPDATE idempotency_key SET status = %s, body = %s
-    WHERE tenant_id = %s AND sub = %s AND route = %s AND key = %s AND status IS NULL"""
+    WHERE tenant_id = %s AND sub = %s AND route = %s AND key = %s AND holder = %s AND status IS NULL RETURNING 1"""
 ERASE_EVENTS = "DELETE FROM session_event WHERE tenant_id = %s AND session_id = %s"
 ERASE_CALLS = """
     DELETE FROM provider_call WHERE tenant_id = %s AND task_id IN
@@ -92,10 +92,11 @@ SET_ENGINE = """
 
 # --------------------------------------------------------------------------------------------------- idempotency keys
 RESERVE = """
-    INSERT INTO idempotency_key (tenant_id, sub, route, key, request_sha256, locked_until)
-    VALUES (%s, %s, %s, %s, %s, clock_timestamp() + interval '60 s')
+    INSERT INTO idempotency_key (tenant_id, sub, route, key, request_sha256, holder, locked_until)
+    VALUES (%s, %s, %s, %s, %s, %s, clock_timestamp() + interval '60 s')
     ON CONFLICT ON CONSTRAINT idempotency_key_pk DO UPDATE
-    SET request_sha256 = excluded.request_sha256, locked_until = excluded.locked_until, status = NULL, body = NULL,
+    SET request_sha256 = excluded.request_sha256, holder = excluded.holder, locked_until = excluded.locked_until,
+        status = NULL, body = NULL,
         created_at = clock_timestamp()
     WHERE idempotency_key.created_at < clock_timestamp() - interval '24 h'
        OR idempotency_key.status IS NULL AND idempotency_key.locked_until < clock_timestamp()
@@ -104,7 +105,11 @@ LOOK_UP = """
     SELECT request_sha256, status, body FROM idempotency_key
     WHERE tenant_id = %s AND sub = %s AND route = %s AND key = %s"""
 RELEASE = """
-    DELETE FROM idempotency_key WHERE tenant_id = %s AND sub = %s AND route = %s AND key = %s AND status IS NULL"""
+    DELETE FROM idempotency_key
+    WHERE tenant_id = %s AND sub = %s AND route = %s AND key = %s AND holder = %s AND status IS NULL"""
+HOLD = """
+    SELECT 1 AS held FROM idempotency_key
+    WHERE tenant_id = %s AND sub = %s AND route = %s AND key = %s AND holder = %s AND status IS NULL FOR UPDATE"""
 
 # ------------------------------------------------------------------------------------------------------------ reads
 SESSION = "SELECT * FROM session WHERE tenant_id = %s AND id = %s"

@@ -52,11 +52,11 @@ class PostgresStore(Reads):
 
     async def begin(self, key: ReceiptKey) -> Receipt | None:
         """Reserve a key, or return its answer."""
-        place = (key.tenant_id, key.subject, key.route, key.key)
+        *place, holder = writer.place_of(key)
 
         async def work(transaction: Transaction) -> Receipt | None:
             # Two statements: the look-up must see what the insert has waited for.
-            (mine,) = await transaction.arrive(await transaction.send(sql.RESERVE, *place, key.request_sha256))
+            (mine,) = await transaction.arrive(await transaction.send(sql.RESERVE, *place, key.request_sha256, holder))
             if mine:
                 return None
             (found,) = await transaction.arrive(await transaction.send(sql.LOOK_UP, *place))
@@ -73,19 +73,22 @@ class PostgresStore(Reads):
         """Give up a reservation."""
 
         async def work(transaction: Transaction) -> None:
-            await transaction.send(sql.RELEASE, key.tenant_id, key.subject, key.route, key.key)
+            await transaction.send(sql.RELEASE, *writer.place_of(key))
 
         await self.database.write(key.tenant_id, work)
 
     async def keep(self, receipt: Receipt) -> None:
         """Store the answer of a reserved key."""
-        key = receipt.key
 
         async def work(transaction: Transaction) -> None:
-            place = (key.tenant_id, key.subject, key.route, key.key)
-            await transaction.send(sql.KEEP_RECEIPT, receipt.status, receipt.body, *place)
+            place = writer.place_of(receipt.key)
+            (kept,) = await transaction.arrive(
+                await transaction.send(sql.KEEP_RECEIPT, receipt.status, receipt.body, *place)
+            )
+            if not kept:
+                raise KeyInFlight("Another request with this Idempotency-Key has taken its place.")
 
-        await self.database.write(key.tenant_id, work)
+        await self.database.write(receipt.key.tenant_id, work)
 
     async def set_default_engine(self, tenant: TenantId, engine: EngineName) -> None:
         """Store the tenant's choice."""

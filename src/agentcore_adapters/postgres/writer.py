@@ -12,8 +12,8 @@ from attrs import evolve, frozen
 from psycopg.types.json import Jsonb
 
 from agentcore.books import event_id
-from agentcore.changes import Changes, Logged
-from agentcore.errors import SessionNotFound
+from agentcore.changes import Changes, Logged, ReceiptKey
+from agentcore.errors import KeyInFlight, SessionNotFound
 from agentcore.events import TextSaid, bounds_attempt
 from agentcore.follow import Entry
 from agentcore.messages import Message
@@ -55,11 +55,14 @@ async def write(
 async def _lock(transaction: Transaction, changes: Changes, lease: Lease | None) -> Place:
     tenant, session_id = changes.tenant_id, changes.session_id
     task_ids = sorted({task.id for task in changes.tasks} | ({lease.task_id} if lease else set()))
-    session, tasks, head = await transaction.arrive(
+    session, tasks, head, *held = await transaction.arrive(
         await transaction.send(sql.LOCK_SESSION, tenant, session_id),
         await transaction.send(sql.LOCK_TASKS, tenant, task_ids),
         await transaction.send(sql.LOCK_HEAD, tenant, session_id),
+        *([await transaction.send(sql.HOLD, *place_of(changes.receipt.key))] if changes.receipt else ()),
     )
+    if held == [[]]:
+        raise KeyInFlight("Another request with this Idempotency-Key has taken its place.")
     stored = row_of(session)
     if stored is None and (changes.session is None or changes.session.version != 1):
         raise SessionNotFound("There is no such session.")
@@ -70,6 +73,8 @@ async def _lock(transaction: Transaction, changes: Changes, lease: Lease | None)
         row = known.get(lease.task_id)
         if row is None or row["lease_epoch"] != lease.epoch or row["lease_owner"] != lease.node:
             raise Fenced("The lease is no longer ours.")
+        if changes.follows is not None and changes.follows != str(row["change_id"]):
+            raise Stale("The driver has stored more than it knows.")
     for task in changes.tasks:
         row = known.get(task.id)
         if task.version != (row["version"] if row else 0) + 1:
@@ -215,5 +220,9 @@ async def _put_rest(transaction: Transaction, changes: Changes) -> None:
         await transaction.send(sql.PUT_BLOB_REF, tenant, changes.session_id, blob.sha256)
     if changes.receipt is not None:
         receipt = changes.receipt
-        key = (tenant, receipt.key.subject, receipt.key.route, receipt.key.key)
-        await transaction.send(sql.KEEP_RECEIPT, receipt.status, receipt.body, *key)
+        await transaction.send(sql.KEEP_RECEIPT, receipt.status, receipt.body, *place_of(receipt.key))
+
+
+def place_of(key: ReceiptKey) -> tuple[str, ...]:
+    """Return where an Idempotency-Key is kept, and for whom."""
+    return (key.tenant_id, key.subject, key.route, key.key, key.holder)

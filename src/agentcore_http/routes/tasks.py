@@ -7,7 +7,7 @@ from litestar.params import FromPath, QueryParameter
 
 from agentcore.changes import Receipt
 from agentcore.errors import SessionNotFound
-from agentcore.ids import SessionId
+from agentcore.ids import ApprovalId, SessionId
 from agentcore.runtime import Accepted
 from agentcore.task import TaskStatus
 from agentcore_http.idempotency import Keeper, once
@@ -94,12 +94,17 @@ async def approve(request: Req, task_id: FromPath[str]) -> Response[bytes]:
     caller, runtime = caller_of(request), runtime_of(request)
     body = requests.decoded(await request.body(), requests.ApproveBody)
 
-    async def work(_: Keeper) -> tuple[int, object]:
+    async def work(keeper: Keeper) -> tuple[int, object]:
         found = requests.task_id(task_id)
-        decision = body.decide(caller.subject)
-        decided = await runtime.decide(caller, found, decision)
-        said = "Command approved" if body.approved else "Command rejected"
-        return CREATED, answers.DecidedAnswer(message=said, task_id=found, approval_id=decided)
+
+        def answer(decided: ApprovalId) -> answers.DecidedAnswer:
+            said = "Command approved" if body.approved else "Command rejected"
+            return answers.DecidedAnswer(message=said, task_id=found, approval_id=decided)
+
+        def keep(decided: ApprovalId) -> Receipt | None:
+            return keeper.receipt(CREATED, answer(decided))
+
+        return CREATED, answer(await runtime.decide(caller, found, body.decide(caller.subject), keep=keep))
 
     return await once(runtime.store, caller, request, work)
 

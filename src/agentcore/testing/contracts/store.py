@@ -21,10 +21,11 @@ from agentcore.events import (
     ToolResult,
     ToolUse,
 )
+from agentcore.ids import ChangeId
 from agentcore.messages import FilePart, Role, TextPart, ThinkingPart
 from agentcore.ports import Fenced, Leases, Stale, Store
 from agentcore.task import TaskStatus
-from agentcore.testing.making import OTHER, TENANT, a_key, a_prompt, a_talk, now
+from agentcore.testing.making import OTHER, TENANT, a_key, a_prompt, a_talk, an_id, now
 from agentcore.usage import Usage
 
 USAGE = Usage(model="m", input_tokens=10, output_tokens=5)
@@ -233,6 +234,43 @@ class StoreContract:
             await store.begin(key)
         await talk.admit(also=lambda changes: evolve(changes, receipt=receipt))
         assert await store.begin(key) == receipt
+
+    async def test_an_answer_is_its_holders(self, store: Store, leases: Leases) -> None:
+        talk = a_talk(store, leases)
+        await talk.admit()
+        assert await store.begin(a_key()) is None
+        late = Receipt(key=a_key(holder="two"), status=201, body="{}")
+        with pytest.raises(KeyInFlight):
+            await talk.admit(also=lambda changes: evolve(changes, receipt=late))
+        with pytest.raises(KeyInFlight):
+            await store.keep(late)
+        await store.release(late.key)
+        with pytest.raises(KeyInFlight):
+            await store.begin(a_key(holder="three"))
+        assert len(await store.tasks(*talk.place, 0, 10)) == 1
+        await store.keep(Receipt(key=a_key(), status=201, body="{}"))
+        replayed = await store.begin(a_key(holder="three"))
+        assert replayed is not None
+        assert (replayed.status, replayed.body) == (201, "{}")
+        with pytest.raises(KeyInFlight):
+            await talk.admit(also=lambda changes: evolve(changes, receipt=Receipt(key=a_key(), status=201, body="")))
+
+    async def test_a_driver_that_knows_too_little_is_refused(self, store: Store, leases: Leases) -> None:
+        talk = a_talk(store, leases)
+        await talk.admit()
+        grant = await talk.take()
+        turn, _ = await talk.say(grant.turn, grant.lease, CallOpened(model="m", input_tokens=9))
+        use = Logged(event=ToolUse(tool_use_id="1", tool_name="t", input={}), task_id=turn.task.id, attempt=1)
+        head = (await store.log(*talk.place, 1, 100)).head
+        changes = evolve(turn.nothing(now()), log=(use,), id=ChangeId(an_id()))
+        with pytest.raises(Stale):
+            await store.commit(evolve(changes, follows=ChangeId(an_id())), grant.lease)
+        assert (await store.log(*talk.place, 1, 100)).head == head
+        follows = await store.last_change(TENANT, turn.task.id)
+        await store.commit(evolve(changes, follows=follows), grant.lease)
+        with pytest.raises(Stale):  # the same once more, as after an answer that was lost
+            await store.commit(evolve(changes, follows=follows), grant.lease)
+        assert (await store.log(*talk.place, 1, 100)).head == head + 1
 
     async def test_fifty_twins_of_a_request_have_one_winner(self, store: Store) -> None:
         won: list[object] = []

@@ -1,9 +1,10 @@
--- agentcore 0002: the outbox, and the price a call was begun at.
+-- agentcore 0002: the outbox, the price a call was begun at, and who holds an Idempotency-Key.
 --
 -- An outbox row names a row of the ledger and holds nothing of it: the ledger is append-only, so what is published is
 -- what was billed.  Both are written by one statement, so that there is never one without the other.
 
 ALTER TABLE provider_call ADD COLUMN price jsonb;
+ALTER TABLE idempotency_key ADD COLUMN holder text NOT NULL DEFAULT '';      -- whose reservation it is: an answer is its holder's
 
 CREATE TABLE outbox (
   tenant_id    text NOT NULL,
