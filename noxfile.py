@@ -71,6 +71,13 @@ def docs(session: nox.Session) -> None:
 
 
 @nox.session
+def redrun(session: nox.Session) -> None:
+    """The hazard tests against a port of the original: what was seen failing there must fail."""
+    install(session, "test")
+    session.run("python", "-m", "tests.redrun", *session.posargs)
+
+
+@nox.session
 def deep(session: nox.Session) -> None:
     """The property machines with many programs."""
     install(session, "test")

@@ -10,6 +10,7 @@ import httpx2
 import msgspec
 import uvicorn
 from attrs import define, field
+from litestar import Litestar
 from websockets.asyncio.client import ClientConnection, connect
 
 from agentcore.books import Sink
@@ -132,11 +133,18 @@ class QuietServer(uvicorn.Server):
 async def listening(
     opener: Callable[[], AbstractAsyncContextManager[Runtime]], settings: Settings, slow_s: float = 20.0
 ) -> AsyncIterator[str]:
-    """Serve an application on a free port."""
+    """Serve the application on a free port."""
+    async with listening_on(create_app(opener, settings, slow_s=slow_s)) as url:
+        yield url
+
+
+@asynccontextmanager
+async def listening_on(app: Litestar) -> AsyncIterator[str]:
+    """Serve any application on a free port."""
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
     config = uvicorn.Config(
-        create_app(opener, settings, slow_s=slow_s),
+        app,
         log_level="critical",
         ws="websockets-sansio",
         ws_per_message_deflate=False,
