@@ -18,7 +18,7 @@ from attrs import define, field
 
 from agentcore.changes import Changes
 from agentcore.commands import Command, Continue, HandBack
-from agentcore.errors import StoreUnavailable, TaskNotFound, Unavailable
+from agentcore.errors import StoreUnavailable, TaskNotFound
 from agentcore.follow import Live
 from agentcore.house import House
 from agentcore.ids import SessionId, TaskId, TenantId
@@ -67,20 +67,23 @@ class Lane:
             for _ in range(TRIES):
                 answer, changes = await decide()
                 try:
-                    with CancelScope(shield=True):
+                    with CancelScope(shield=True):  # a caller that goes away leaves nothing half done
                         self._tell(await self._store(changes) if changes.is_durable else Committed())
+                        self.__enter__()  # _follow_up holds the lane, from now on and not only from when it runs
+                        self.house.spawn(self._follow_up)
                 except Stale:
                     continue
-                break
-            else:
-                raise StoreUnavailable("The session is changing too fast.")
-        if self.reading is None:
-            self.house.bus.wake(self.tenant, self.session_id)
+                return answer
+        raise StoreUnavailable("The session is changing too fast.")
+
+    async def _follow_up(self) -> None:
+        """Act on what was asked, here if it is driven here."""
         try:
+            if self.reading is None:
+                self.house.bus.wake(self.tenant, self.session_id)
             await self.reconcile()
-        except Unavailable:  # what was asked is stored; whoever sweeps next will act on it
-            log.warning("reconcile.postponed", session_id=self.session_id)
-        return answer
+        finally:
+            self.__exit__()
 
     async def obey(
         self, task_id: TaskId, command: Command, also: Callable[[Turn, Changes], Changes] | None = None
@@ -161,7 +164,7 @@ class Lane:
         reading = Reading.granted(self.house, self._lock, grant)
         if not grant.is_takeover:
             self.reading = reading
-            self.users += 1  # _read holds the lane, from now on and not only from when it first runs
+            self.__enter__()  # _read holds the lane, from now on and not only from when it first runs
             self.house.spawn(self._read, reading)
             return False
         command = grant.turn.due(self.house.clock.now(), reading=False)

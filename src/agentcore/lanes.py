@@ -35,6 +35,11 @@ class Lanes:
             if lane.reading is not None:
                 yield lane, lane.reading
 
+    @property
+    def is_quiet(self) -> bool:
+        """Whether nothing is being stored, taken or looked at here: engines may be read, and say nothing."""
+        return not any(lane.is_busy or lane.users > (lane.reading is not None) for lane in self._lanes.values())
+
     async def tail(self, session_id: SessionId) -> tuple[Live, ...]:
         """Return the tail of a session that is driven here; empty if it is not."""
         for lane, _ in self.reading():

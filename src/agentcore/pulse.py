@@ -29,6 +29,7 @@ class Periods:
     tick: float = 0.1
     beat: float = 3.0
     heads: float = 1.0
+    expire: float = 2.0
     sweep: float = 2.0
     relay: float = 0.5
     forget: float = 3600.0
@@ -50,6 +51,7 @@ class Pulse:
                 (self.tick, self.periods.tick),
                 (self.beat, self.periods.beat),
                 (self.heads, self.periods.heads),
+                (self.expire, self.periods.expire),
                 (self.sweep, self.periods.sweep),
                 (self.relay.drain, self.periods.relay),
                 (self.relay.forget, self.periods.forget),
@@ -106,12 +108,17 @@ class Pulse:
         for session_id, head in (await self.house.store.heads(listened)).items():
             self.house.bus.tell(session_id, [Head(head)])
 
-    async def sweep(self) -> None:
-        """Find work that nobody drives: queued tasks, lost ones, and what has expired while it waited."""
+    async def expire(self) -> None:
+        """Let the time of undriven tasks, and of the approvals they wait for, run out."""
         if self.house.is_draining:
             return
         for tenant, session_id, task_id in await self.house.store.expired(SWEEP_LIMIT):
             with self.lanes.at(tenant, session_id) as lane:
                 await lane.obey(task_id, Expire())
+
+    async def sweep(self) -> None:
+        """Find work that nobody drives: queued tasks, and lost ones."""
+        if self.house.is_draining:
+            return
         for tenant, session_id in await self.house.leases.waiting(SWEEP_LIMIT):
             self.house.spawn(self.lanes.reconcile, tenant, session_id)

@@ -10,7 +10,7 @@ Stopping escalates: the engine is asked, then cancelled (it kills its own proces
 does not even then stop is left behind, unheard.  ``end`` settles the last word.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
 import anyio
@@ -126,7 +126,7 @@ class Reading:
 
     def look_at_the_clock(self, now: datetime, monotonic: float) -> bool:
         """Do what time brings about; say whether something is due that must be stored."""
-        if monotonic >= self.lease.trusted_until:
+        if monotonic >= self.lease.trusted_until and self.turn.task.driven:
             self.distrust()
         if self.stopped_at is not None:
             if monotonic - self.stopped_at >= STUCK_S + self._grace_s and not self.ended.is_set():
@@ -170,6 +170,7 @@ class Reading:
                 self.run = run
                 async for event in run:
                     if not await self._receive(event):
+                        self._begin_to_stop(Ended())  # its clock runs now: leaving it must not take for ever
                         break
         except ContextTooLarge as error:
             return Broke(code=ErrorCode.CONTEXT_TOO_LARGE, message=str(error))
@@ -234,6 +235,7 @@ class Reading:
 
         The last word may be stored after the lease has ceased to be trusted: the store knows whose it is.
         """
+        tried: dict[ChangeId | None, Turn] = {}
         for _ in range(TRIES):
             turn, changes = decide(self.turn, self.house.clock.now())
             if not self._may_tell() and not (is_last and not self.is_lost):
@@ -244,12 +246,15 @@ class Reading:
                 self.turn = turn
                 return True
             changes = evolve(changes, id=ChangeId(self.house.new_id()), follows=self._change)
+            tried[changes.id] = turn
             try:
                 with CancelScope(shield=True):
                     committed = await self._commit(changes)
             except Stale:
                 try:
-                    await self.refresh()
+                    if (stored := await self._adopted(tried)) is not None:
+                        self.turn = stored
+                        return True
                 except StoreUnavailable:
                     self.distrust()
                     return False
@@ -269,6 +274,14 @@ class Reading:
             return True
         self.lose()
         return False
+
+    async def _adopted(self, tried: Mapping[ChangeId | None, Turn]) -> Turn | None:
+        """Return the turn of *tried* whose answer was lost and which is stored; else take over what others stored."""
+        self._change = await self.house.store.last_change(self.lease.tenant_id, self.lease.task_id)
+        if self._change in tried:
+            return tried[self._change]
+        await self.refresh()
+        return None
 
     async def _commit(self, changes: Changes) -> Committed:
         """Store, and when the answer is lost look whether it was stored before doing it again."""

@@ -4,8 +4,8 @@ Law: an event leaves the outbox only after its receiver has said that it has it;
 same id, and never not at all.  What is not taken is tried again, ever more rarely, and at last kept for a person.
 """
 
-import random
 from collections.abc import Sequence
+from zlib import crc32
 
 import anyio
 import structlog
@@ -83,7 +83,8 @@ class Relay:
         event, retries = delivery.event, self.retries_s
         retry: float | None = None
         if delivery.attempts < len(retries):
-            pause = retries[delivery.attempts] * random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311 - jitter
+            spread = 1 + JITTER * (2 * crc32(f"{event.id} {delivery.attempts}".encode()) / 2**32 - 1)
+            pause = retries[delivery.attempts] * spread
             retry = max(pause, error.retry_after_s or 0.0)
         else:
             log.error("usage_event.dead", event_id=event.id, task_id=event.task_id)

@@ -30,7 +30,7 @@ from agentcore_http.settings import Settings
 
 FINAL = {"completed", "error", "cancelled"}
 Json = dict[str, Any]
-QUICK = Periods(tick=0.02, beat=0.2, heads=0.1, sweep=0.1, relay=0.05)
+QUICK = Periods(tick=0.02, beat=0.2, heads=0.1, expire=0.1, sweep=0.1, relay=0.05)
 
 
 @define

@@ -55,7 +55,7 @@ from agentcore.usage import Usage
 
 T = TypeVar("T")
 CALLER = Caller(tenant_id=TENANT, subject="somebody")
-NEVER = Periods(tick=1e6, beat=1e6, heads=1e6, sweep=1e6)  # the machine is the clockwork
+NEVER = Periods(tick=1e6, beat=1e6, heads=1e6, expire=1e6, sweep=1e6)  # the machine is the clockwork
 QUIET_S = 0.001
 PATIENCE_S = 10.0
 
@@ -211,7 +211,7 @@ class SessionMachine(RuleBasedStateMachine):
     def beat_and_sweep(self, node: int) -> None:
         """Renew leases, look at logs, find work."""
         pulse = self.nodes[node].runtime.pulse
-        for work in (pulse.beat, pulse.heads, pulse.sweep, pulse.tick):
+        for work in (pulse.beat, pulse.heads, pulse.expire, pulse.sweep, pulse.tick):
             self._try(work())
         self._flow()
 
@@ -273,8 +273,7 @@ class SessionMachine(RuleBasedStateMachine):
         quiet = 0
         while quiet < 3:
             await anyio.sleep(QUIET_S)
-            lanes = [lane for node in self.nodes for lane, _ in node.runtime.lanes.reading()]
-            is_quiet = not any(lane.is_busy for lane in lanes)
+            is_quiet = all(node.runtime.lanes.is_quiet for node in self.nodes)
             said = [run for run in self.puppet.running() if run._waiting]  # noqa: SLF001 - our own puppet
             quiet = quiet + 1 if is_quiet and not said else 0
 
@@ -345,6 +344,7 @@ class SessionMachine(RuleBasedStateMachine):
             await self.here.expire_all()
             for node in self.nodes:
                 await node.runtime.pulse.beat()
+                await node.runtime.pulse.expire()
                 await node.runtime.pulse.sweep()
             await self._until_quiet()
         await check_session(self.here.store, TENANT, self.session_id, is_settled=True)

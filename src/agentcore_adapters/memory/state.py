@@ -39,6 +39,8 @@ from agentcore.task import Task, TaskQueued, TaskRequeued
 from agentcore.turn import Turn
 from agentcore.usage import OpenCall, Usage
 
+LIVE_AT_MOST = 1  # tasks of a session that have begun and not ended
+
 
 @define
 class Hold:
@@ -139,7 +141,7 @@ class State:
         for task in changes.tasks:
             _put_task(shelf, task)
         begun = [task for task in shelf.tasks.values() if task.has_begun]
-        if len(begun) > 1:
+        if len(begun) > LIVE_AT_MOST:
             raise Stale("A session has at most one task that has begun.")
         shelf.approvals |= {approval.id: approval for approval in changes.approvals}
         if changes.text_start is not None and changes.text_start != shelf.position:
