@@ -1,15 +1,29 @@
 """The invariants that every run is judged by, read from the store alone."""
 
 from collections.abc import Sequence
+from typing import get_args
+
+from attrs import evolve
 
 from agentcore.events import Prompted, TextKind, TextSaid
 from agentcore.follow import Entry
 from agentcore.ids import SessionId, TaskId, TenantId
 from agentcore.messages import Message, Role, TextPart
 from agentcore.ports import Store
-from agentcore.task import TaskCompleted, TaskEnd, TaskRequeued, TaskStarted, TaskStatus
+from agentcore.task import (
+    ApprovalResolved,
+    Decision,
+    Task,
+    TaskCompleted,
+    TaskEnd,
+    TaskEvent,
+    TaskRequeued,
+    TaskStarted,
+    TaskStatus,
+)
 
 EVERYTHING = 100_000
+STEPS = get_args(TaskEvent)
 
 
 async def check_session(store: Store, tenant: TenantId, session_id: SessionId, *, is_settled: bool) -> None:
@@ -24,6 +38,7 @@ async def check_session(store: Store, tenant: TenantId, session_id: SessionId, *
     for task in tasks:
         own = [entry for entry in log if entry.task_id == task.id]
         ends = [entry for entry in own if isinstance(entry.event, TaskEnd)]
+        _check_steps(task, own)
         assert len(ends) == int(task.is_final), "I1: a final task has one terminal event, an open one none"
         assert not ends or ends[0] is own[-1], "I3: something of a task stands after its end"
         if task.status is TaskStatus.COMPLETED:
@@ -36,6 +51,18 @@ async def check_session(store: Store, tenant: TenantId, session_id: SessionId, *
     places = [(message.seq, message.n) for message in messages]
     assert places == sorted(places), "I6: history is not in order"
     assert len({message.id for message in messages}) == len(messages), "I6: a message stands twice"
+
+
+def _check_steps(task: Task, log: Sequence[Entry]) -> None:
+    """The log of a task, step by step through the table, leads to what is stored of it."""
+    told = evolve(task, status=TaskStatus.QUEUED, driven=False, attempt=0, crashes=0, started_at=None, version=1)
+    for entry in log:
+        # A decision that nobody takes any more is logged with the end that made it needless: no step of its own.
+        is_needless = isinstance(entry.event, ApprovalResolved) and entry.event.decision is Decision.SUPERSEDED
+        if isinstance(entry.event, STEPS) and not is_needless:
+            told = told.after(entry.event, entry.at)  # raises TaskConflict where the table has no row
+    found, stored = ((t.status, t.driven, t.attempt, t.crashes, t.stop_code) for t in (told, task))
+    assert found == stored, f"I3: the log of {task.id} says {found} and its row {stored}"
 
 
 def _check_positions(log: Sequence[Entry]) -> None:
