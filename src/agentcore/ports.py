@@ -24,6 +24,8 @@ from agentcore.task import Task, TaskStatus
 from agentcore.turn import Turn
 from agentcore.usage import Usage
 
+RESERVED_S = 15.0  # as long as a lost node's tasks are kept for it: its keys are let go when they are
+
 
 class Stale(AgentcoreError):
     """The decision was made on an old reading; read again and decide again."""
@@ -173,7 +175,9 @@ class Store(Books, Protocol):
         """Return undriven, unfinished tasks whose deadline, or whose pending approval, has expired."""
 
     async def begin(self, key: ReceiptKey) -> Receipt | None:
-        """Reserve *key* for its holder, for 60 s, or return the answer stored under it.
+        """Reserve *key* for its holder, for RESERVED_S, or return the answer stored under it.
+
+        What is taken over while its holder lives is done once all the same: only one of them can store its answer.
 
         Raises KeyInFlight while another request holds it, KeyReused if it was used for another request.
         Kept for 24 h.

@@ -15,10 +15,10 @@ from agentcore.books import Books, Delivery, Sink, SinkFailed, Tried
 from agentcore.errors import Unavailable
 
 log = structlog.get_logger("agentcore.relay")
-BATCH = 50
-AT_ONCE = 8  # events on their way at a time
+BATCH = 32
+AT_ONCE = 16  # events on their way at a time
 TRY_S = 15.0  # for one try
-HOLD_S = 120.0  # longer than a whole batch of tries takes: BATCH / AT_ONCE * TRY_S
+HOLD_S = 45.0  # longer than a whole batch of tries takes: BATCH / AT_ONCE * TRY_S
 # Source: the schedule that Standard Webhooks recommends; the first try is at once.
 RETRY_S = (5.0, 300.0, 1800.0, 7200.0, 18000.0, 36000.0, 50400.0, 72000.0, 86400.0)
 JITTER = 0.2

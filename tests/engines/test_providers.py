@@ -15,7 +15,7 @@ from agentcore.ports import EngineRequest
 from agentcore.task import ErrorCode
 from agentcore.testing.contracts import EngineContract
 from agentcore.testing.contracts.engine import a_request
-from agentcore.usage import Fidelity
+from agentcore.usage import Fidelity, Outcome
 from agentcore_adapters.engines.claude_api import ClaudeApi
 from agentcore_adapters.engines.openai import OpenAiEngine
 from agentcore_adapters.testing.provider import StubProvider
@@ -126,6 +126,8 @@ async def test_a_refusal_has_its_code(engine: ApiEngine, marker: str, code: Erro
     error, said = await failure(engine, marker)
     assert error.error_code == code
     assert not text_of(said)
+    (closed,) = [event for event in said if isinstance(event, CallClosed)]  # an error costs nothing
+    assert (closed.usage.total_tokens, closed.usage.fidelity, closed.outcome) == (0, Fidelity.EXACT, Outcome.FAILED)
 
 
 @pytest.mark.parametrize(

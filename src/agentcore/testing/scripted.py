@@ -146,12 +146,8 @@ class ScriptedRun:
         while asked.approval_id not in self._decided:
             self._answered = anyio.Event()
             await self._answered.wait()
-        decision = self._decided[asked.approval_id].decision
-        if decision is Decision.APPROVED:
-            yield ToolUse(tool_use_id=asked.tool_use_id, tool_name=asked.tool_name, input=asked.input)
-            yield ToolResult(tool_use_id=asked.tool_use_id, output=f"{asked.tool_name} ran")
-        else:
-            yield ToolResult(tool_use_id=asked.tool_use_id, output="denied", is_error=True)
+        for event in acted(self._decided[asked.approval_id], asked.tool_use_id, asked.tool_name, asked.input):
+            yield event
 
 
 @define(eq=False)
@@ -238,6 +234,12 @@ def _tool(request: EngineRequest, kind: str, value: str) -> Iterable[Move]:
         yield ToolUse(tool_use_id=use_id, tool_name=name, input=tool_input)
         yield ToolResult(tool_use_id=use_id, output=f"{name} ran")
         return
+    if any(getattr(part, "tool_use_id", None) == use_id for message in request.messages for part in message.parts):
+        return  # an earlier attempt has called it
+    decided = next((decided for decided in request.decisions if decided.tool_use_id == use_id), None)
+    if decided is not None:
+        yield from acted(decided, use_id, name, tool_input)
+        return
     approval_id = ApprovalId(str(uuid5(NAMESPACE_OID, f"{request.task_id} {request.attempt} {value}")))
     expires_at = datetime.now(UTC) + FAR
     asked = ApprovalRequired(
@@ -245,6 +247,15 @@ def _tool(request: EngineRequest, kind: str, value: str) -> Iterable[Move]:
     )
     yield asked
     yield Await(asked)
+
+
+def acted(decided: Approval, use_id: str, name: str, tool_input: dict[str, Any]) -> Iterable[EngineEvent]:
+    """Do what was decided."""
+    if decided.decision is Decision.APPROVED:
+        yield ToolUse(tool_use_id=use_id, tool_name=name, input=tool_input)
+        yield ToolResult(tool_use_id=use_id, output=f"{name} ran")
+    else:
+        yield ToolResult(tool_use_id=use_id, output="denied", is_error=True)
 
 
 @frozen

@@ -38,6 +38,7 @@ from agentcore_adapters.engines.prices import cost_of, price_of
 from agentcore_adapters.engines.providers import (
     events,
     failed,
+    is_refusal,
     of_type,
     provider_errors,
     request_tokens,
@@ -126,19 +127,21 @@ class ClaudeApi:
     async def _say(self, request: EngineRequest) -> AsyncGenerator[EngineEvent, None]:
         body = self.body(request)
         price = await price_of(body["model"], PROVIDER)
+        client = await self.client()  # before the call is announced: between the two a crash bills what was never sent
         yield CallOpened(model=body["model"], input_tokens=request_tokens(body), price=price)
         heard = _Heard()
         with provider_errors(request):
-            client = await self.client()
             try:
                 async with client.messages.with_streaming_response.create(**body, stream=True) as response:
                     async with aclosing(events(response, DECODER)) as chunks:
                         async for chunk in chunks:
                             for event in heard.take(chunk):
                                 yield event
-            except Exception:
+            except Exception as error:
                 if heard.has_begun:
                     yield CallClosed(**heard.cut())
+                elif is_refusal(error):
+                    yield CallClosed(usage=Usage(model=body["model"]), outcome=Outcome.FAILED)
                 raise
         if not heard.is_over:
             if heard.has_begun:

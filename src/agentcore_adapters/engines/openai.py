@@ -39,6 +39,7 @@ from agentcore_adapters.engines.prices import cost_of, price_of
 from agentcore_adapters.engines.providers import (
     events,
     failed,
+    is_refusal,
     of_status,
     of_type,
     provider_errors,
@@ -129,19 +130,21 @@ class OpenAiEngine:
         body = self.body(request)
         tokens = request_tokens(body)
         price = FREE if self.is_free else await price_of(body["model"], PROVIDER)
+        client = await self.client()  # before the call is announced: between the two a crash bills what was never sent
         yield CallOpened(model=body["model"], input_tokens=tokens, price=price)
         heard = _Heard(request, Usage(model=body["model"]), tokens)
         with provider_errors(request):
-            client = await self.client()
             try:
                 async with client.chat.completions.with_streaming_response.create(**body) as response:
                     async with aclosing(events(response, DECODER)) as chunks:
                         async for chunk in chunks:
                             for event in heard.take(chunk):
                                 yield event
-            except Exception:
+            except Exception as error:
                 if heard.has_begun:
                     yield CallClosed(usage=heard.bill(), outcome=Outcome.FAILED, provider_message_id=heard.message_id)
+                elif is_refusal(error):
+                    yield CallClosed(usage=Usage(model=body["model"]), outcome=Outcome.FAILED)
                 raise
         if not heard.is_over:
             if heard.has_begun:

@@ -70,6 +70,11 @@ def provider_errors(request: EngineRequest) -> Iterator[None]:
         raise
 
 
+def is_refusal(error: Exception) -> bool:
+    """Tell whether *error* is an answer that was none: nothing was served, and it costs nothing."""
+    return isinstance(getattr(error, "status_code", None), int)
+
+
 def of_status(status: int, body: object, request: EngineRequest) -> EngineFailed:
     """Make the error of an answer that was none."""
     text = str(body).lower()

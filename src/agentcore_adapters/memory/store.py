@@ -12,6 +12,7 @@ from agentcore.follow import Page
 from agentcore.ids import ChangeId, EngineName, SessionId, TaskId, TenantId
 from agentcore.messages import FilePart, Message, Role
 from agentcore.ports import (
+    RESERVED_S,
     Clock,
     Committed,
     Lease,
@@ -26,7 +27,6 @@ from agentcore.turn import Turn
 from agentcore_adapters.memory.books import MemoryBooks
 from agentcore_adapters.memory.state import Shelf, Slot, State, queue, said, slot_of
 
-IN_FLIGHT = timedelta(seconds=60)
 KEPT = timedelta(hours=24)
 
 
@@ -148,7 +148,7 @@ class MemoryStore(MemoryBooks):
         now, place = self.clock.now(), slot_of(key)
         slot = self.state.slots.get(place)
         if slot is None or slot.begun_at + KEPT <= now or (slot.receipt is None and slot.locked_until <= now):
-            self.state.slots[place] = Slot(key=key, locked_until=now + IN_FLIGHT, begun_at=now)
+            self.state.slots[place] = Slot(key=key, locked_until=now + timedelta(seconds=RESERVED_S), begun_at=now)
             return None
         if slot.key.request_sha256 != key.request_sha256:
             raise KeyReused("This Idempotency-Key was used for another request.")

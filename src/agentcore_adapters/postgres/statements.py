@@ -93,7 +93,7 @@ SET_ENGINE = """
 # --------------------------------------------------------------------------------------------------- idempotency keys
 RESERVE = """
     INSERT INTO idempotency_key (tenant_id, sub, route, key, request_sha256, holder, locked_until)
-    VALUES (%s, %s, %s, %s, %s, %s, clock_timestamp() + interval '60 s')
+    VALUES (%s, %s, %s, %s, %s, %s, clock_timestamp() + make_interval(secs => %s))
     ON CONFLICT ON CONSTRAINT idempotency_key_pk DO UPDATE
     SET request_sha256 = excluded.request_sha256, holder = excluded.holder, locked_until = excluded.locked_until,
         status = NULL, body = NULL,

@@ -10,7 +10,7 @@ from agentcore.changes import Changes, Receipt, ReceiptKey
 from agentcore.errors import KeyInFlight, KeyReused, SessionNotFound
 from agentcore.follow import Entry
 from agentcore.ids import ChangeId, EngineName, SessionId, TaskId, TenantId
-from agentcore.ports import Committed, Lease, Stale
+from agentcore.ports import RESERVED_S, Committed, Lease, Stale
 from agentcore_adapters.postgres import statements as sql
 from agentcore_adapters.postgres import writer
 from agentcore_adapters.postgres.connection import (
@@ -56,7 +56,9 @@ class PostgresStore(Reads):
 
         async def work(transaction: Transaction) -> Receipt | None:
             # Two statements: the look-up must see what the insert has waited for.
-            (mine,) = await transaction.arrive(await transaction.send(sql.RESERVE, *place, key.request_sha256, holder))
+            (mine,) = await transaction.arrive(
+                await transaction.send(sql.RESERVE, *place, key.request_sha256, holder, RESERVED_S)
+            )
             if mine:
                 return None
             (found,) = await transaction.arrive(await transaction.send(sql.LOOK_UP, *place))

@@ -36,6 +36,7 @@ class Call:
     body: dict[str, Any]
     started_at: float  #: Monotonic seconds.
     finished: bool = False
+    refused: bool = False  #: Answered with an error, so that it costs nothing.
     disconnected_at: float | None = None  #: When the client was noticed to have gone before the end.
 
 
@@ -87,7 +88,7 @@ class StubProvider:
         scenario = scenario_of(call.body)
         refusal = self._refusal(scenario, json.dumps(call.body.get("messages", ""))[-500:])
         if refusal is not None:
-            call.finished = True
+            call.finished = call.refused = True
             kind = "overloaded_error" if refusal == 529 else "invalid_request_error"
             message = "prompt is too long: maximum context length" if "overflow" in scenario else "stub secret detail"
             error = {"type": "error", "error": {"type": kind, "message": message}}

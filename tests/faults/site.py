@@ -1,0 +1,150 @@
+"""Real server processes on one data folder, and what can befall them."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import anyio
+from anyio import to_thread
+from attrs import define, field, frozen
+
+READY_S = 60.0
+
+
+def free_port() -> int:
+    """Find a port that nobody has."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+@frozen
+class Fault:
+    """What was done, and when (seconds since the epoch): *at*, and *until* it was mended."""
+
+    kind: str
+    at: float
+    until: float
+
+
+@define(eq=False)
+class Node:
+    """One place where a server runs, life after life."""
+
+    folder: Path
+    env: dict[str, str]
+    options: tuple[str, ...]
+    port: int = field(factory=free_port)
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        """Where it is."""
+        return f"http://127.0.0.1:{self.port}"
+
+    async def start(self, *more: str) -> None:
+        """Start a server and wait until it listens; if it was told where to die, it may never do so."""
+        log = (self.folder / f"node-{self.port}.log").open("ab")
+        command = [sys.executable, "-m", "tests.faults.node", "--data-dir", str(self.folder / "data")]
+        command += ["--port", str(self.port), *self.options, *more]
+        # Started by this thread, which outlives the event loop: see runas.
+        self.process = subprocess.Popen(
+            command, env=self.env, stdout=log, stderr=log, stdin=subprocess.DEVNULL, cwd=Path(__file__).parents[2]
+        )
+        log.close()
+        with anyio.fail_after(READY_S):
+            while self.process.poll() is None and not _listens(self.port):
+                await anyio.sleep(0.02)
+
+    @property
+    def is_up(self) -> bool:
+        """Whether its process lives."""
+        return self.process is not None and self.process.poll() is None
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal to the server itself."""
+        assert self.process is not None
+        self.process.send_signal(number)
+
+    async def over(self, within_s: float = 60.0) -> int:
+        """Wait until its process has ended; return how."""
+        process = self.process
+        assert process is not None
+        with anyio.fail_after(within_s):
+            return await to_thread.run_sync(process.wait, abandon_on_cancel=True)
+
+    async def kill(self) -> None:
+        """Kill -9."""
+        if self.is_up:
+            self.signal(signal.SIGKILL)
+        await self.over()
+
+
+@define(eq=False)
+class Site:
+    """Some servers on one folder, with their database."""
+
+    folder: Path
+    nodes: list[Node]
+    faults: list[Fault] = field(factory=list)
+
+    def postmaster(self) -> int | None:
+        """Return the pid of the database server, if one is up."""
+        try:
+            return int((self.folder / "data/postgres/postmaster.pid").read_text().split()[0])
+        except (FileNotFoundError, IndexError, ValueError):
+            return None
+
+    async def befall(self, kind: str, node: Node, lasts_s: float) -> None:
+        """Let something happen, and mend it as an operator would."""
+        at = time.time()
+        match kind:
+            case "kill -9":
+                await node.kill()
+                await node.start()
+            case "SIGTERM":
+                node.signal(signal.SIGTERM)
+                await node.over()
+                await node.start()
+            case "SIGSTOP":
+                node.signal(signal.SIGSTOP)
+                await anyio.sleep(lasts_s)
+                node.signal(signal.SIGCONT)
+            case "database kill -9" | "database restart":
+                if (pid := self.postmaster()) is not None:
+                    number = signal.SIGKILL if kind == "database kill -9" else signal.SIGQUIT  # SIGQUIT: immediate
+                    try:
+                        os.kill(pid, number)
+                    except ProcessLookupError:  # it was on its way down already
+                        return
+            case _:
+                raise AssertionError(kind)
+        self.faults.append(Fault(kind, at, time.time()))
+
+
+@asynccontextmanager
+async def a_site(folder: Path, env: dict[str, str], *options: str, nodes: int = 1) -> AsyncIterator[Site]:
+    """Make a site with nothing running; at the end whatever runs is killed."""
+    kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
+    site = Site(folder, [Node(folder, kept | env, options) for _ in range(nodes)])
+    try:
+        yield site
+    finally:
+        with anyio.CancelScope(shield=True):
+            for node in site.nodes:
+                if node.process is not None:
+                    if node.is_up:
+                        node.signal(signal.SIGCONT)
+                    await node.kill()
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as client:
+        client.settimeout(0.2)
+        return client.connect_ex(("127.0.0.1", port)) == 0
