@@ -79,9 +79,17 @@ def redrun(session: nox.Session) -> None:
 
 @nox.session
 def deep(session: nox.Session) -> None:
-    """The property machines with many programs."""
+    """The property machines with many programs, the simulation with 10,000 seeds."""
     install(session, "test")
-    session.run("pytest", "tests/machine", "tests/core", env={"HYPOTHESIS_PROFILE": "deep"})
+    more = {"HYPOTHESIS_PROFILE": "deep", "AGENTCORE_TEST_SEEDS": "10000"}
+    session.run("pytest", "tests/machine", "tests/core", "tests/simulation", *session.posargs, env=more)
+
+
+@nox.session
+def soak(session: nox.Session) -> None:
+    """Ten minutes of kills and restarts under load; prints a table. ``-- --minutes 1`` for a short one."""
+    install(session, "test")
+    session.run("python", "-m", "tests.faults.soak", *session.posargs)
 
 
 @nox.session

@@ -52,6 +52,14 @@ def test_examples_in_the_docs_run(page: str) -> None:
     assert "You said: hello" in done.stdout
 
 
+def test_the_suites_run_as_the_docs_say(tmp_path: Path) -> None:
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs/how-to/test-your-own-store.md").read_text(), re.DOTALL)
+    (tmp_path / "test_mine.py").write_text("\n".join(blocks))
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_mine.py"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=180)
+    assert done.returncode == 0, done.stdout[-2000:]
+
+
 def test_the_readme_names_the_command_that_ci_runs() -> None:
     command = "python3 -m venv .venv && .venv/bin/pip install --quiet nox uv && .venv/bin/nox"
     assert command in (ROOT / "README.md").read_text()

@@ -119,7 +119,7 @@ class Client:
                 self.facts.refused += 1
             await anyio.sleep(self.random.uniform(0.1, 0.5))
 
-    async def post(self, prompt: str, session_id: str | None = None, **more: object) -> tuple[str, str]:
+    async def post(self, prompt: str, session_id: str | None = None, **more: str | float) -> tuple[str, str]:
         """Post a prompt; return its session and task."""
         mark = self.facts.mark()
         body = {"prompt": f"{mark} {prompt}", **more} | ({"sessionId": session_id} if session_id else {})
@@ -160,7 +160,7 @@ class Client:
         """Begin to follow a session."""
         reader = Reader(session_id)
         self.facts.readers.append(reader)
-        tasks.start_soon(self._follow, reader)
+        tasks.start_soon(self.follow, reader)
         return reader
 
     async def ended(self, reader: Reader, task_id: str) -> str:
@@ -178,7 +178,8 @@ class Client:
                 return
             await anyio.sleep(0.005)
 
-    async def _follow(self, reader: Reader) -> None:
+    async def follow(self, reader: Reader) -> None:
+        """Read, vanish, and come back, until cancelled."""
         ways = itertools.cycle([self._socket, self._sse, self._poll])
         for way in ways:
             node = self.random.choice(self.site.nodes)

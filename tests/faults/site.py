@@ -131,7 +131,7 @@ class Site:
 @asynccontextmanager
 async def a_site(folder: Path, env: dict[str, str], *options: str, nodes: int = 1) -> AsyncIterator[Site]:
     """Make a site with nothing running; at the end whatever runs is killed."""
-    kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
+    kept = {name: os.environ[name] for name in ("PATH", "PYTHONPATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
     site = Site(folder, [Node(folder, kept | env, options) for _ in range(nodes)])
     try:
         yield site

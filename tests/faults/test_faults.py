@@ -208,6 +208,29 @@ async def test_B3_the_books_equal_what_the_provider_served(template: Path) -> No
         assert min(verdict.completed, verdict.cancelled, verdict.failed) >= 2
 
 
+async def test_C7_context_survives_node_loss(template: Path) -> None:
+    """Killed midway, continued elsewhere: the engine gets what was said before, the cut part marked as such."""
+    async with a_run(template, nodes=2) as run:
+        first, second = run.site.nodes
+        await first.start()
+        run.site.nodes.remove(second)  # not up yet: nobody talks to it
+        session, task = await run.client.post("[[words:300]] [[slow:0.02]] remember 7431")
+        reader = run.client.read(session, run.tasks)
+        await run.client.said(reader, task, 400)
+        run.site.nodes[:] = [second]
+        await first.kill()
+        await second.start()
+        await run.client.ended(reader, task)
+        _, after = await run.client.post("[[say:so]]", session)
+        await run.client.ended(reader, after)
+        asked = str(run.provider.calls[-1].body["messages"])
+        assert asked.count("remember 7431") == 1
+        assert "w0 w1 w2 " in asked
+        assert "[中断]" in asked
+        await run.verdict()
+        run.site.nodes[:] = [first, second]
+
+
 async def test_S25_a_frozen_server_wakes_up_as_a_stranger(template: Path) -> None:
     """It sleeps past its lease, another one takes its tasks, and it writes and tells nothing more of them."""
     async with a_run(template, nodes=2) as run:

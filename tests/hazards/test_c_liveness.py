@@ -115,6 +115,17 @@ async def test_S11_an_engine_that_never_stops_is_left_behind(stores: Stores, mon
         assert done.task.status is TaskStatus.COMPLETED
 
 
+async def test_C9_delete_is_bounded(served: Served) -> None:
+    """The engine does not stop within the wait: the stop is recorded, and confirmed later."""
+    task = await served.post("[[say:half]] [[hang]] [[stubborn:1]]")
+    await served.said(task["taskId"], "half")
+    answer = await served.call("DELETE", f"/tasks/{task['taskId']}?wait=0.2")
+    assert (answer.status_code, answer.json()["status"]) == (202, "cancelling")
+    assert not served.engine.runs[0].is_over
+    ended = await served.ended(task["taskId"])
+    assert (ended["status"], ended["stopCode"]) == ("cancelled", "USER_CANCEL")
+
+
 async def test_C3_an_engine_that_falls_silent_is_stopped(stores: Stores) -> None:
     store, _ = stores
     async with a_node(stores, ScriptedEngine(), idle_s=0.2) as runtime:

@@ -5,6 +5,15 @@ from agentcore.testing.contracts.bus import BusContract
 from agentcore.testing.contracts.engine import EngineContract
 from agentcore.testing.contracts.leases import LeasesContract
 from agentcore.testing.contracts.reading import ReadingContract
+from agentcore.testing.contracts.sink import SinkContract
 from agentcore.testing.contracts.store import StoreContract
 
-__all__ = ["BooksContract", "BusContract", "EngineContract", "LeasesContract", "ReadingContract", "StoreContract"]
+__all__ = [
+    "BooksContract",
+    "BusContract",
+    "EngineContract",
+    "LeasesContract",
+    "ReadingContract",
+    "SinkContract",
+    "StoreContract",
+]
