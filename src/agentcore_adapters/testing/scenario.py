@@ -1,8 +1,9 @@
 """What the stub provider is told to do, by markers in the conversation.
 
-Law: the active markers are those of the newest user message that has any.
+Law: the active markers are those of the newest user message that has any.  Tools are called until a result of one
+has come back (with ``loop``: again and again); several markers are parallel calls.
 
-    [[say:TEXT]] [[words:N]] [[slow:S]] [[think]] [[http:STATUS]] [[http:STATUS:TIMES]] [[err_mid]] [[drop]] [[eof]]
+    [[tool:NAME:{json}]] [[loop]] [[after:TEXT]] [[say:TEXT]] [[words:N]] [[slow:S]] [[think]] [[http:STATUS]] [[http:STATUS:TIMES]] [[err_mid]] [[drop]] [[eof]]
     [[hang]] [[overflow]] [[refuse_image]] [[no_usage]]
 """
 
@@ -23,6 +24,7 @@ class Scenario:
     words: tuple[str, ...]
     flags: dict[str, str] = field(factory=dict)
     has_image: bool = False
+    tools: tuple[tuple[str, str], ...] = ()  #: Names and inputs (JSON) of the calls to be made.
 
     def __contains__(self, flag: str) -> bool:
         """Whether a marker is there."""
@@ -45,15 +47,26 @@ class Scenario:
 def scenario_of(body: dict[str, Any]) -> Scenario:
     """Read the markers of a request to either wire."""
     messages = body.get("messages", [])
-    texts = [_text(message.get("content")) for message in messages if message.get("role") == "user"]
-    active = next((text for text in reversed(texts) if MARKER.search(text)), texts[-1] if texts else "")
-    flags = {match[1]: match[2] or "" for match in MARKER.finditer(active)}
-    plain = MARKER.sub("", texts[-1] if texts else "").strip()
+    texts = [_text(message.get("content")) if message.get("role") == "user" else "" for message in messages]
+    place = next((i for i in reversed(range(len(texts))) if MARKER.search(texts[i])), None)
+    last = next((text for text in reversed(texts) if text), "")
+    markers = [(match[1], match[2] or "") for match in MARKER.finditer(texts[place])] if place is not None else []
+    flags = dict(markers)
+    plain = MARKER.sub("", last).strip()
+    results = [result for message in messages[(place or 0) + 1 :] for result in _results(message)]
+    tools = tuple((name, text or "{}") for kind, value in markers if kind == "tool"
+                  for name, _, text in [value.partition(":")])  # fmt: skip
+    if results and "loop" not in flags:
+        tools = ()
     said = flags.get("say", f"You said: {plain}. Messages so far: {len(messages)}.")
+    if tools:
+        said = flags.get("say", "Let me see. ")
+    elif results:
+        said = flags.get("after", f"The tools said: {' | '.join(results)}")
     words = tuple(f"w{i} " for i in range(int(flags.get("words", "0")))) or tuple(re.findall(r"\S+\s*|\s+", said))
     current = messages[-1].get("content") if messages else None
     has_image = isinstance(current, list) and any(block.get("type") in IMAGES for block in current)
-    return Scenario(words=words, flags=flags, has_image=has_image)
+    return Scenario(words=words, flags=flags, has_image=has_image, tools=tools)
 
 
 def anthropic_events(scenario: Scenario, model: str, message_id: str) -> list[tuple[str, bytes]]:
@@ -78,7 +91,16 @@ def anthropic_events(scenario: Scenario, model: str, message_id: str) -> list[tu
         delta = {"type": "text_delta", "text": word}
         frames.append(("word", _anthropic("content_block_delta", index=index, delta=delta)))
     frames.append(("", _anthropic("content_block_stop", index=index)))
-    frames.append(("", _anthropic("message_delta", delta={"stop_reason": "end_turn"}, usage={"output_tokens": 42})))
+    for number, (name, text) in enumerate(scenario.tools):
+        index += 1
+        block = {"type": "tool_use", "id": f"toolu_{message_id}_{number}", "name": name, "input": {}}
+        frames.append(("", _anthropic("content_block_start", index=index, content_block=block)))
+        for piece in (text[:3], text[3:]):
+            delta = {"type": "input_json_delta", "partial_json": piece}
+            frames.append(("", _anthropic("content_block_delta", index=index, delta=delta)))
+        frames.append(("", _anthropic("content_block_stop", index=index)))
+    reason = {"stop_reason": "tool_use" if scenario.tools else "end_turn"}
+    frames.append(("", _anthropic("message_delta", delta=reason, usage={"output_tokens": 42})))
     frames.append(("end", _anthropic("message_stop")))
     return frames
 
@@ -94,7 +116,13 @@ def openai_events(scenario: Scenario, model: str, message_id: str, *, with_usage
     if "think" in scenario:
         frames += [("", chunk({"reasoning_content": word})) for word in ("Let me ", "think.")]
     frames += [("word", chunk({"content": word})) for word in scenario.words]
-    frames.append(("", chunk({}, "stop")))
+    for number, (name, text) in enumerate(scenario.tools):
+        call = {"index": number, "id": f"call_{message_id}_{number}", "type": "function"}
+        frames.append(("", chunk({"tool_calls": [call | {"function": {"name": name, "arguments": ""}}]})))
+        for piece in (text[:3], text[3:]):
+            more = {"index": number, "function": {"arguments": piece}}
+            frames.append(("", chunk({"tool_calls": [more]})))
+    frames.append(("", chunk({}, "tool_calls" if scenario.tools else "stop")))
     if with_usage and "no_usage" not in scenario:
         usage = {
             "prompt_tokens": 35,
@@ -120,6 +148,15 @@ def _anthropic(kind: str, **body: Any) -> bytes:  # noqa: ANN401 - JSON
 
 def _data(body: dict[str, Any]) -> bytes:
     return b"data: " + json.dumps(body).encode() + b"\n\n"
+
+
+def _results(message: dict[str, Any]) -> list[str]:
+    """Return the results of tools that a message of either wire brings."""
+    content = message.get("content")
+    if message.get("role") == "tool":
+        return [_text(content)]
+    blocks = content if isinstance(content, list) else []
+    return [_text(block.get("content")) for block in blocks if block.get("type") == "tool_result"]
 
 
 def _text(content: object) -> str:
