@@ -3,8 +3,8 @@
 Law: the active markers are those of the newest user message that has any.  Tools are called until a result of one
 has come back (with ``loop``: again and again); several markers are parallel calls.
 
-    [[tool:NAME:{json}]] [[loop]] [[after:TEXT]] [[say:TEXT]] [[words:N]] [[slow:S]] [[think]] [[http:STATUS]] [[http:STATUS:TIMES]] [[err_mid]] [[drop]] [[eof]]
-    [[hang]] [[overflow]] [[refuse_image]] [[no_usage]]
+    [[tool:NAME:{json}]] [[loop]] [[after:TEXT]] [[say:TEXT]] [[words:N]] [[slow:S]] [[think]] [[http:STATUS]]
+    [[http:STATUS:TIMES]] [[err_mid]] [[drop]] [[eof]] [[hang]] [[overflow]] [[refuse_image]] [[no_usage]]
 """
 
 import json
@@ -93,8 +93,8 @@ def anthropic_events(scenario: Scenario, model: str, message_id: str) -> list[tu
     frames.append(("", _anthropic("content_block_stop", index=index)))
     for number, (name, text) in enumerate(scenario.tools):
         index += 1
-        block = {"type": "tool_use", "id": f"toolu_{message_id}_{number}", "name": name, "input": {}}
-        frames.append(("", _anthropic("content_block_start", index=index, content_block=block)))
+        call: dict[str, Any] = {"type": "tool_use", "id": f"toolu_{message_id}_{number}", "name": name, "input": {}}
+        frames.append(("", _anthropic("content_block_start", index=index, content_block=call)))
         for piece in (text[:3], text[3:]):
             delta = {"type": "input_json_delta", "partial_json": piece}
             frames.append(("", _anthropic("content_block_delta", index=index, delta=delta)))
