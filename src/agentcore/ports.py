@@ -185,6 +185,12 @@ class Store(Books, Protocol):
     async def keep(self, receipt: Receipt) -> None:
         """Store the answer of a reserved key whose effect is no commit of its own."""
 
+    async def forget_keys(self, older_than_s: float, limit: int) -> int:
+        """Drop at most *limit* Idempotency-Keys that were reserved that long ago, with their answers; count them."""
+
+    async def forget_blobs(self, older_than_s: float, limit: int) -> int:
+        """Drop at most *limit* attachments that are that old and that no session refers to; count them."""
+
     async def default_engine(self, tenant: TenantId) -> EngineName | None:
         """Return the engine that the tenant has chosen, if it has."""
 
