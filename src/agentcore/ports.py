@@ -107,7 +107,7 @@ class Store(Books, Protocol):
 
         Versions: a session or task of version 1 is inserted (a session's tenant, too), any other must be one
         version ahead of what is stored, else Stale.  With *lease*, its epoch must be the task's, else Fenced, and
-        what *changes* ``follows`` must be its last change, else Stale.
+        what *changes* ``follows`` must be its last change, else Stale; so is what is its last change already.
         Text must begin where the log's text ends, else Stale.  A task that lets its driver go loses its lease
         and its epoch rises.  Entries get the next seqs without gaps, in commit order; a new task's ``number`` is
         the seq of its TaskQueued; messages get the seq of the entry that announces them and are numbered within

@@ -11,10 +11,11 @@ from tests.support.server import Json, Served, receive, serving, text_of, until_
 from websockets.exceptions import ConnectionClosed
 
 from agentcore.briefing import engine_request
-from agentcore.changes import Receipt, ReceiptKey
+from agentcore.changes import Changes, Receipt, ReceiptKey
 from agentcore.errors import StoreUnavailable
 from agentcore.follow import Head
-from agentcore.ports import EngineRequest, Leases, Store
+from agentcore.ids import ChangeId, TaskId, TenantId
+from agentcore.ports import Committed, EngineRequest, Lease, Leases, Store
 from agentcore.testing.chaos import CALM, Fate, Flaky
 from agentcore_adapters.postgres.connection import REQUESTS, Transaction, open_database
 from agentcore_http.client import Client
@@ -126,6 +127,35 @@ async def test_C2_a_store_that_is_away_for_a_moment_is_no_fault_of_the_engine(
     monkeypatch.setattr("agentcore.reading.engine_request", failing)
     assert (await served.done("[[say:ok]]"))["status"] == "completed"
     assert failures == 0
+
+
+async def test_S17_looking_up_a_lost_answer_may_fail_too(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A driver's commit got through, its answer was lost, and for a moment nobody can say whether it got through."""
+    line: Any = served.runtime.store
+    kind = type(line.target)
+    commit, last_change, losses = kind.commit, kind.last_change, 0
+
+    async def lossy(store: Store, changes: Changes, lease: Lease | None = None) -> Committed:
+        nonlocal losses
+        committed: Committed = await commit(store, changes, lease)
+        if not losses and lease is not None and changes.ledgers:
+            losses = 1
+            raise StoreUnavailable("The answer was lost.")
+        return committed
+
+    async def late(store: Store, tenant: TenantId, task_id: TaskId) -> ChangeId | None:
+        nonlocal losses
+        if losses < 3:
+            losses += 1
+            raise StoreUnavailable("The database cannot be reached now.")
+        found: ChangeId | None = await last_change(store, tenant, task_id)
+        return found
+
+    monkeypatch.setattr(kind, "commit", lossy)
+    monkeypatch.setattr(kind, "last_change", late)
+    task = await served.done("[[say:ok]]")
+    assert (await served.done("[[say:ok]]", task["sessionId"]))["status"] == "completed"
+    assert (task["status"], losses, served.runtime.counts.lost) == ("completed", 3, 0)
 
 
 async def test_E10_readiness_says_why_and_nothing_more(served: Served, fate: Fate) -> None:

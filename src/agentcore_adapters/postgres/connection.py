@@ -19,7 +19,7 @@ from psycopg import AsyncConnection, AsyncCursor, AsyncPipeline
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool
 
-from agentcore.errors import StoreUnavailable
+from agentcore.errors import AgentcoreError, StoreUnavailable
 from agentcore.ids import TenantId
 from agentcore_adapters.postgres.errors import AGAIN, translated
 
@@ -164,11 +164,13 @@ class Database:
         connection = await self.pool.getconn()
         try:
             yield connection
-        except Exception:
+        except AgentcoreError:
             await connection.rollback()
             raise
         except BaseException:
-            connection.pgconn.finish()  # given up midway: what it would still answer belongs to nobody
+            # Given up midway, what it would still answer belongs to nobody; after an error, statements that travelled
+            # behind it were not prepared, though this side believes that they were.
+            connection.pgconn.finish()
             raise
         finally:
             with CancelScope(shield=True):

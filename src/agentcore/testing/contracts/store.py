@@ -292,6 +292,8 @@ class StoreContract:
         assert (await store.log(*talk.place, 1, 100)).head == head
         follows = await store.last_change(TENANT, turn.task.id)
         await store.commit(evolve(changes, follows=follows), grant.lease)
+        with pytest.raises(Stale):  # nor is it new if it says nothing of what it follows
+            await store.commit(changes, grant.lease)
         with pytest.raises(Stale):  # the same once more, as after an answer that was lost
             await store.commit(evolve(changes, follows=follows), grant.lease)
         assert (await store.log(*talk.place, 1, 100)).head == head + 1
