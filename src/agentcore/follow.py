@@ -182,7 +182,8 @@ class Follower:
                     if isinstance(step, Reset):
                         return
         if self.seq < page.head:
-            yield Need.LOG
+            # An empty page below the head is a hole that reaches up to it: all there was is past its retention.
+            yield Need.LOG if page.entries else Reset(ResetReason.CURSOR_EXPIRED)
             return
         self.since = max(self.since, page.bound)
         if self.shown > self.position and not page.is_driven and self.seq == page.head:

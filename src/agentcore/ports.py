@@ -109,7 +109,7 @@ class Store(Books, Protocol):
 
         Versions: a session or task of version 1 is inserted (a session's tenant, too), any other must be one
         version ahead of what is stored, else Stale.  With *lease*, its epoch must be the task's, else Fenced, and
-        what *changes* ``follows`` must be its last change, else Stale.
+        what *changes* ``follows`` must be its last change, else Stale; so is what is its last change already.
         Text must begin where the log's text ends, else Stale.  A task that lets its driver go loses its lease
         and its epoch rises.  Entries get the next seqs without gaps, in commit order; a new task's ``number`` is
         the seq of its TaskQueued; messages get the seq of the entry that announces them and are numbered within
@@ -188,6 +188,12 @@ class Store(Books, Protocol):
 
     async def keep(self, receipt: Receipt) -> None:
         """Store the answer of a reserved key whose effect is no commit of its own."""
+
+    async def forget_keys(self, older_than_s: float, limit: int) -> int:
+        """Drop at most *limit* Idempotency-Keys that were reserved that long ago, with their answers; count them."""
+
+    async def forget_blobs(self, older_than_s: float, limit: int) -> int:
+        """Drop at most *limit* attachments that are that old and that no session refers to; count them."""
 
     async def default_engine(self, tenant: TenantId) -> EngineName | None:
         """Return the engine that the tenant has chosen, if it has."""

@@ -15,11 +15,12 @@ from agentcore.errors import AgentcoreError, Unavailable
 from agentcore.follow import Head
 from agentcore.house import House
 from agentcore.lanes import Lanes
-from agentcore.relay import Relay
+from agentcore.relay import FORGOTTEN_AT_ONCE, Relay
 
 log = structlog.get_logger("agentcore.pulse")
 CHECKPOINT_S = 1.0  # text told live is durable after that long
 SWEEP_LIMIT = 100
+KEYS_KEPT_S, BLOBS_KEPT_S = 24 * 3600.0, 3600.0
 
 
 @define(kw_only=True)
@@ -54,7 +55,7 @@ class Pulse:
                 (self.expire, self.periods.expire),
                 (self.sweep, self.periods.sweep),
                 (self.relay.drain, self.periods.relay),
-                (self.relay.forget, self.periods.forget),
+                (self.forget, self.periods.forget),
             ):
                 tasks.start_soon(self._every, period, work)
 
@@ -122,3 +123,11 @@ class Pulse:
             return
         for tenant, session_id in await self.house.leases.waiting(SWEEP_LIMIT):
             self.house.spawn(self.lanes.reconcile, tenant, session_id)
+
+    async def forget(self) -> None:
+        """Drop what nobody asks for any more."""
+        await self.relay.forget()
+        store = self.house.store
+        for forget, older_than_s in ((store.forget_keys, KEYS_KEPT_S), (store.forget_blobs, BLOBS_KEPT_S)):
+            while await forget(older_than_s, FORGOTTEN_AT_ONCE) == FORGOTTEN_AT_ONCE:
+                pass

@@ -10,8 +10,10 @@ Stopping escalates: the engine is asked, then cancelled (it kills its own proces
 does not even then stop is left behind, unheard.  ``end`` settles the last word.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
+from functools import partial
+from typing import TypeVar
 
 import anyio
 import structlog
@@ -41,6 +43,7 @@ IDLE = Broke(code=ErrorCode.DEADLINE, message="The engine was silent for too lon
 
 LastWord = EngineEvent | Recover | HandBack
 Decide = Callable[[Turn, datetime], tuple[Turn, Changes]]
+T = TypeVar("T")
 
 
 @define(eq=False)
@@ -166,7 +169,8 @@ class Reading:
         try:
             engine = self.house.engines.named(task.engine)
             self._grace_s = engine.abilities.stop_grace_s
-            async with engine.run(await engine_request(self.house.store, engine, self.turn)) as run:
+            request = await self._patiently(partial(engine_request, self.house.store, engine, self.turn))
+            async with engine.run(request) as run:
                 self.run = run
                 async for event in run:
                     if not await self._receive(event):
@@ -252,11 +256,10 @@ class Reading:
                     committed = await self._commit(changes)
             except Stale:
                 try:
-                    if (stored := await self._adopted(tried)) is not None:
+                    if (stored := await self._patiently(partial(self._adopted, tried))) is not None:
                         self.turn = stored
                         return True
                 except StoreUnavailable:
-                    self.distrust()
                     return False
                 continue
             except Fenced:
@@ -282,6 +285,16 @@ class Reading:
             return tried[self._change]
         await self.refresh()
         return None
+
+    async def _patiently(self, ask: Callable[[], Awaitable[T]]) -> T:
+        """Ask the store until it answers; raises StoreUnavailable once the lease is not trusted any more."""
+        while True:
+            try:
+                return await ask()
+            except StoreUnavailable:
+                if not self._may_tell():
+                    raise
+            await anyio.sleep(RETRY_S)
 
     async def _commit(self, changes: Changes) -> Committed:
         """Store, and when the answer is lost look whether it was stored before doing it again."""

@@ -23,7 +23,7 @@ HOLD_S = 45.0  # longer than a whole batch of tries takes: BATCH / AT_ONCE * TRY
 RETRY_S = (5.0, 300.0, 1800.0, 7200.0, 18000.0, 36000.0, 50400.0, 72000.0, 86400.0)
 JITTER = 0.2
 KEPT_S = 7 * 24 * 3600.0  # what is older leaves the outbox; the ledger keeps it
-FORGOTTEN_AT_ONCE = 1000
+FORGOTTEN_AT_ONCE = 1000  # more would hold locks for long
 
 
 @define(eq=False)

@@ -7,10 +7,12 @@ from types import TracebackType
 from typing import Any, Self
 from uuid import uuid4
 
+import anyio
 import httpx2
 
 API = "/api/v1/agent"
 FINAL = frozenset({"completed", "error", "cancelled"})
+UNAVAILABLE, RETRY_S = 503, 1.0
 
 
 class ApiError(Exception):
@@ -85,6 +87,10 @@ class Client:
                             yield event
             except httpx2.TransportError:
                 continue
+            except ApiError as error:
+                if error.status != UNAVAILABLE:
+                    raise
+                await anyio.sleep(RETRY_S)
 
     @asynccontextmanager
     async def _stream(self, session_id: str, cursor: str | None) -> AsyncIterator[AsyncIterator[str]]:

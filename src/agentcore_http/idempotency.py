@@ -9,18 +9,20 @@ import secrets
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from anyio import CancelScope
+from anyio import CancelScope, move_on_after, sleep
 from attrs import define
 from litestar import Request, Response
 
 from agentcore.caller import Caller
 from agentcore.changes import Receipt, ReceiptKey
-from agentcore.errors import InvalidRequest
-from agentcore.ports import Store
+from agentcore.errors import InvalidRequest, StoreUnavailable
+from agentcore.runtime import Runtime
 from agentcore_http.wire import json
 
 HEADER = "idempotency-key"
 KEY_CHARS = 255
+HELD_S = 60.0  # then a reservation lapses by itself
+RETRY_S = 0.5
 
 
 @define
@@ -41,27 +43,47 @@ class Keeper:
 Work = Callable[[Keeper], Awaitable[tuple[int, object]]]
 
 
-async def once(store: Store, caller: Caller, request: Request[Any, Any, Any], work: Work) -> Response[bytes]:
+async def once(runtime: Runtime, caller: Caller, request: Request[Any, Any, Any], work: Work) -> Response[bytes]:
     """Do *work* and answer; under an Idempotency-Key, do it at most once."""
     key = await _key(caller, request)
     if key is None:
         status, answer = await work(Keeper(None))
         return _response(status, json.encode(answer))
-    stored = await store.begin(key)
-    if stored is not None:
-        return _response(stored.status, stored.body.encode(), {"Idempotency-Replayed": "true"})
     keeper = Keeper(key)
     try:
+        stored = await runtime.store.begin(key)
+        if stored is not None:
+            return _response(stored.status, stored.body.encode(), {"Idempotency-Replayed": "true"})
         status, answer = await work(keeper)
     except BaseException:
         with CancelScope(shield=True):
-            await store.release(key)  # changes nothing if the answer was stored
+            await _give_back(runtime, key)
         raise
     if not keeper.kept:
         receipt = keeper.receipt(status, answer)
         if receipt is not None:
-            await store.keep(receipt)
+            await runtime.store.keep(receipt)
     return _response(status, json.encode(answer))
+
+
+async def _give_back(runtime: Runtime, key: ReceiptKey) -> None:
+    """Let the client try again under its key; changes nothing if the answer was stored, or the key is another's."""
+    try:
+        await runtime.store.release(key)
+    except StoreUnavailable:
+        runtime.house.spawn(_give_back_later, runtime, key)
+
+
+async def _give_back_later(runtime: Runtime, key: ReceiptKey) -> None:
+    # Whether it was reserved is not known while the store is away; until it is given back, every new try of the
+    # client would be told that this one is still being carried out.
+    with move_on_after(HELD_S):
+        while True:
+            await sleep(RETRY_S)
+            try:
+                return await runtime.store.release(key)
+            except StoreUnavailable:
+                continue
 
 
 async def _key(caller: Caller, request: Request[Any, Any, Any]) -> ReceiptKey | None:

@@ -25,5 +25,5 @@ def set_up(*, is_verbose: bool) -> None:
         cache_logger_on_first_use=True,
     )
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s %(message)s")
-    for name in ("httpx2", "httpx", "openai", "anthropic"):  # they log the addresses they call
+    for name in ("httpx2", "httpx", "openai", "anthropic", "psycopg"):  # they log the addresses they call
         logging.getLogger(name).setLevel(logging.ERROR)

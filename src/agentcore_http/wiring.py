@@ -74,22 +74,26 @@ async def postgres_runtime(settings: Settings, place: Place, engines: Engines | 
 
 @asynccontextmanager
 async def database(settings: Settings) -> AsyncIterator[str]:
-    """Yield the address of a database whose schema is up to date."""
-    from agentcore_adapters.postgres.embedded import embedded_server  # noqa: PLC0415 - needs its extra
+    """Yield the address of a database whose schema is up to date, and which is kept in order as long as it is used."""
+    from agentcore_adapters.postgres.embedded import beside, embedded_server  # noqa: PLC0415 - needs its extra
+    from agentcore_adapters.postgres.maintenance import keep_in_order  # noqa: PLC0415
     from agentcore_adapters.postgres.migrate import check_schema, migrate  # noqa: PLC0415
 
     if settings.database_url:
         await check_schema(settings.database_url)
-        yield settings.database_url
+        async with beside(lambda: keep_in_order(settings.database_url or "")):
+            yield settings.database_url
         return
     async with embedded_server(settings.data) as server:
         await migrate(server.dsn_owner)
-        yield server.dsn
+        async with beside(lambda: keep_in_order(server.dsn_owner)):
+            yield server.dsn
 
 
 def migrate_database(settings: Settings) -> int:
-    """Bring the database that is set up to date, and let the role that asks use it; return the exit status."""
-    from agentcore_adapters.postgres.migrate import migrate  # noqa: PLC0415 - needs its extra
+    """Bring the database that is set up to date and in order, and let the role that asks use it; return the status."""
+    from agentcore_adapters.postgres.maintenance import maintain  # noqa: PLC0415 - needs its extra
+    from agentcore_adapters.postgres.migrate import migrate  # noqa: PLC0415
 
     if not settings.database_url:
         raise SettingsError("Set AGENTCORE_DATABASE_URL; the embedded database is brought up to date by serve.")
@@ -98,6 +102,7 @@ def migrate_database(settings: Settings) -> int:
     role = str(psycopg.conninfo.conninfo_to_dict(settings.database_url).get("user") or "agentcore_service")
     for name in anyio.run(lambda: migrate(settings.database_url or "", service=role)):
         print(f"applied {name}")  # noqa: T201 - this is the command line
+    anyio.run(maintain, settings.database_url)
     return 0
 
 

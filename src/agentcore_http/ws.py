@@ -17,7 +17,7 @@ from litestar.exceptions import WebSocketDisconnect
 from litestar.params import FromPath, FromQuery
 
 from agentcore.caller import Caller
-from agentcore.errors import AgentcoreError, InvalidRequest, NotFound
+from agentcore.errors import AgentcoreError, InvalidRequest, NotFound, Unavailable
 from agentcore.feed import Feed, parse_after
 from agentcore.ids import SessionId
 from agentcore.runtime import Runtime
@@ -29,7 +29,7 @@ from agentcore_http.wire import answers, requests
 from agentcore_http.wire.frames import Encoder
 from agentcore_http.wire.json import encode
 
-NOT_FOUND, BAD_REQUEST, TOO_SLOW, GOING_AWAY = 4404, 4400, 4408, 1001
+NOT_FOUND, BAD_REQUEST, TOO_SLOW, GOING_AWAY, TRY_AGAIN = 4404, 4400, 4408, 1001, 1013
 SLOW_S = 20.0
 LAST_WORD = 10  # times as long as a frame may take
 
@@ -54,8 +54,7 @@ async def stream(
         encoder = encoder_for(view, include)
         feed = await runtime.views.subscribe(caller, found, parse_after(after))
     except AgentcoreError as error:
-        code = NOT_FOUND if isinstance(error, NotFound) else BAD_REQUEST
-        await socket.close(code=code, reason=error.code)
+        await socket.close(code=_close_code(error), reason=error.code)
         return
     slow_s = float(socket.app.state.slow_s)
     deadline_s = settings_of(socket).deadline_seconds or DEFAULT_DEADLINE_S
@@ -84,8 +83,8 @@ class Connection:
                 await self._write(feed)
             except TimeoutError:
                 close = (TOO_SLOW, "too slow: resume with the last cursor")
-            except NotFound:
-                close = (NOT_FOUND, "session_not_found")
+            except (NotFound, Unavailable) as error:
+                close = (_close_code(error), error.code)
             except WebSocketDisconnect:
                 close = None
             finally:
@@ -150,6 +149,16 @@ class Connection:
                 return answers.DecidedAnswer(message=said, task_id=task_id, approval_id=decided)
             case _:
                 raise InvalidRequest("type must be prompt, cancel, inject, approve or ping.", "type")
+
+
+def _close_code(error: AgentcoreError) -> int:
+    match error:
+        case NotFound():
+            return NOT_FOUND
+        case Unavailable():
+            return TRY_AGAIN  # with the last cursor
+        case _:
+            return BAD_REQUEST
 
 
 def _body(frame: Mapping[str, Any], kind: type[T]) -> T:

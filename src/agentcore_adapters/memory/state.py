@@ -200,6 +200,8 @@ class State:
             raise Fenced("The lease is no longer ours.")
         if changes.follows is not None and changes.follows != hold.change:
             raise Stale("The driver has stored more than it knows.")
+        if changes.id is not None and changes.id == hold.change:
+            raise Stale("It is stored already.")
         if changes.id is not None and not changes.is_text_only:
             hold.change = changes.id
 

@@ -168,6 +168,20 @@ class MemoryStore(MemoryBooks):
         await checkpoint()
         self.state.keep(receipt)
 
+    async def forget_keys(self, older_than_s: float, limit: int) -> int:
+        """Drop what is old."""
+        await checkpoint()
+        limit_at = self.clock.now() - timedelta(seconds=older_than_s)
+        old = [place for place, slot in self.state.slots.items() if slot.begun_at < limit_at][:limit]
+        for place in old:
+            del self.state.slots[place]
+        return len(old)
+
+    async def forget_blobs(self, older_than_s: float, limit: int) -> int:  # noqa: ARG002 - the port's
+        """Drop nothing: here an attachment goes with the last session that refers to it, in the same step."""
+        await checkpoint()
+        return 0
+
     async def default_engine(self, tenant: TenantId) -> EngineName | None:
         """Return the engine that the tenant has chosen."""
         await checkpoint()

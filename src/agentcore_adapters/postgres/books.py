@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, LiteralString
 
 from attrs import frozen
 
@@ -72,9 +72,11 @@ class PostgresBooks:
 
     async def forget_events(self, older_than_s: float, limit: int) -> int:
         """Drop what is old."""
+        return await self._forget(sql.FORGET_EVENTS, older_than_s, limit)
 
+    async def _forget(self, statement: LiteralString, older_than_s: float, limit: int) -> int:
         async def work(transaction: Transaction) -> int:
-            (found,) = await transaction.arrive(await transaction.send(sql.FORGET_EVENTS, older_than_s, limit))
+            (found,) = await transaction.arrive(await transaction.send(statement, older_than_s, limit))
             return len(found)
 
         return await self.database.write_all(work)

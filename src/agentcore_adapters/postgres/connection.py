@@ -3,6 +3,8 @@
 Law: a transaction names its role and its tenant for itself (``SET LOCAL``), so that pools are safe; its statements
 travel together (pipeline mode), so that it costs one round trip for each time somebody waits for a result.  What
 PostgreSQL refuses for being in the way of others is done again; what was lost on the way is never repeated blindly.
+Each kind of work has connections and limits of its own, and nobody waits longer than its patience: a server that is
+stopped keeps no promise about time, so the last limit is kept here.
 """
 
 import random
@@ -11,12 +13,13 @@ from contextlib import asynccontextmanager
 from typing import Any, LiteralString, TypeVar
 
 import anyio
+from anyio import CancelScope, fail_after
 from attrs import frozen
 from psycopg import AsyncConnection, AsyncCursor, AsyncPipeline
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool
 
-from agentcore.errors import StoreUnavailable
+from agentcore.errors import AgentcoreError, StoreUnavailable
 from agentcore.ids import TenantId
 from agentcore_adapters.postgres.errors import AGAIN, translated
 
@@ -25,39 +28,62 @@ Connection = AsyncConnection[DictRow]
 Cursor = AsyncCursor[DictRow]
 Pool = AsyncConnectionPool[Connection]
 TRIES, JITTER_S = 4, 0.02
-POOL_SIZE = (2, 12)
 OPTIONS = (
-    "-c search_path=agentcore -c timezone=UTC -c statement_timeout=5s -c lock_timeout=2s "
-    "-c idle_in_transaction_session_timeout=5s"
+    "-c search_path=agentcore -c timezone=UTC -c statement_timeout={}s -c lock_timeout={}s "
+    "-c idle_in_transaction_session_timeout={}s"
 )
 ENTER = "SELECT set_config('role', %s, true), set_config('agentcore.tenant', %s, true)"
 
 
+@frozen(kw_only=True)
+class Limits:
+    """What one kind of work may take: connections, and seconds."""
+
+    size: tuple[int, int]  #: Connections, at least and at most.
+    connect_s: int
+    lock_s: int  #: For one lock.
+    statement_s: int  #: For one statement.
+    idle_s: int  #: For us, in the middle of a transaction: a process that is frozen holds its locks so long.
+    patience_s: float  #: For all of it, the wait for a connection and the repetitions included.
+
+
+# The heartbeat and the text of live tasks never queue behind requests: a flood of these must not cost a lease.
+REQUESTS = Limits(size=(2, 12), connect_s=3, lock_s=2, statement_s=5, idle_s=5, patience_s=6.0)
+TEXT = Limits(size=(1, 1), connect_s=3, lock_s=2, statement_s=5, idle_s=5, patience_s=6.0)
+BEAT = Limits(size=(1, 1), connect_s=1, lock_s=1, statement_s=2, idle_s=2, patience_s=3.0)
+
+
 @asynccontextmanager
-async def open_pool(dsn: str) -> AsyncIterator[Pool]:
-    """Open a pool of connections; the server may be away for a while."""
+async def open_database(dsn: str, limits: Limits) -> AsyncIterator["Database"]:
+    """Open connections for one kind of work; the server may be away for a while."""
     pool: Pool = AsyncConnectionPool(
         dsn,
-        min_size=POOL_SIZE[0],
-        max_size=POOL_SIZE[1],
-        timeout=5.0,
+        min_size=limits.size[0],
+        max_size=limits.size[1],
+        timeout=limits.patience_s,
         max_idle=300.0,
-        reconnect_timeout=30.0,
-        check=None,
+        # As long as somebody waits, and not longer: the pool tries ever more rarely, and the next who asks begins anew.
+        reconnect_timeout=limits.patience_s,
+        check=_must_live,
         open=False,
         kwargs={
             "autocommit": True,
             "row_factory": dict_row,
             "prepare_threshold": 2,
-            "options": OPTIONS,
-            "connect_timeout": 3,
+            "options": OPTIONS.format(limits.statement_s, limits.lock_s, limits.idle_s),
+            "connect_timeout": limits.connect_s,
         },
     )
     await pool.open()
     try:
-        yield pool
+        yield Database(pool, limits.patience_s)
     finally:
         await pool.close(timeout=5.0)
+
+
+async def _must_live(connection: Connection) -> None:
+    """Raise if the server has gone since the connection was last used; asks the socket only, so it costs nothing."""
+    connection.pgconn.consume_input()
 
 
 @frozen
@@ -84,6 +110,7 @@ class Database:
     """Runs transactions."""
 
     pool: Pool
+    patience_s: float  #: Then whoever asks is told that the store is unavailable.
 
     async def write(self, tenant: TenantId, work: Callable[[Transaction], Awaitable[T]]) -> T:
         """Run *work* for one tenant; again if it was in the way of others, and then it must decide anew."""
@@ -117,10 +144,10 @@ class Database:
     async def _run(
         self, role: str, tenant: str, work: Callable[[Transaction], Awaitable[T]], begin: LiteralString
     ) -> T:
-        with translated():
+        with translated(), fail_after(self.patience_s):
             for _ in range(TRIES):
                 try:
-                    async with self.pool.connection() as connection, connection.pipeline() as pipeline:
+                    async with self._lent() as connection, connection.pipeline() as pipeline:
                         await connection.execute(begin)
                         await connection.execute(ENTER, (role, tenant))
                         done = await work(Transaction(connection, pipeline))
@@ -130,6 +157,24 @@ class Database:
                 else:
                     return done
         raise StoreUnavailable("The database is too busy; try again in a moment.")
+
+    @asynccontextmanager
+    async def _lent(self) -> AsyncIterator[Connection]:
+        """Lend a connection; it comes back whole or closed, however its use ends."""
+        connection = await self.pool.getconn()
+        try:
+            yield connection
+        except AgentcoreError:
+            await connection.rollback()
+            raise
+        except BaseException:
+            # Given up midway, what it would still answer belongs to nobody; after an error, statements that travelled
+            # behind it were not prepared, though this side believes that they were.
+            connection.pgconn.finish()
+            raise
+        finally:
+            with CancelScope(shield=True):
+                await self.pool.putconn(connection)
 
 
 def row_of(rows: list[DictRow]) -> dict[str, Any] | None:

@@ -54,7 +54,7 @@ async def embedded_server(data_dir: Path, *, durable: bool = True) -> AsyncItera
     cluster = Cluster(data_dir.expanduser().resolve(), durable=durable)
     try:
         server = await cluster.open()
-        async with _beside(cluster.supervise):
+        async with beside(cluster.supervise):
             yield server
     finally:
         cluster.close()
@@ -274,7 +274,7 @@ async def _prepare(dsn: str) -> None:
 
 
 @asynccontextmanager
-async def _beside(work: Callable[[], Coroutine[None, None, None]]) -> AsyncIterator[None]:
+async def beside(work: Callable[[], Coroutine[None, None, None]]) -> AsyncIterator[None]:
     """Run *work* beside the body; what the body raises stays what it is, though a task group would wrap it."""
     raised: Exception | None = None
     async with anyio.create_task_group() as tasks:
@@ -296,4 +296,4 @@ def _sync(folder: Path) -> None:
         os.close(descriptor)
 
 
-__all__ = ["Cluster", "EmbeddedServer", "embedded_server"]
+__all__ = ["Cluster", "EmbeddedServer", "beside", "embedded_server"]

@@ -41,12 +41,16 @@ BY_CONSTRAINT: Mapping[str, type[AgentcoreError]] = {
     "session_pk": Stale,
     "log_head_session_fk": SessionNotFound,
     "task_session_fk": SessionNotFound,
+    "blob_ref_blob_fk": Stale,  # it was there, unused, and has just been forgotten: decided again, it is stored again
 }
 AGAIN = (pg.SerializationFailure, pg.DeadlockDetected, pg.LockNotAvailable)
 GONE = (
     psycopg.OperationalError,  # also: admin shutdown, too many connections, disk full, statement timeout
     psycopg.InterfaceError,
     PoolTimeout,
+    TimeoutError,  # of our own patience
+    pg.IdleInTransactionSessionTimeout,  # it was this process that was slow, and the server has let it go
+    pg.ReadOnlySqlTransaction,  # a standby answers, in the middle of a failover
 )
 
 

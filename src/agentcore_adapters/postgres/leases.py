@@ -23,6 +23,7 @@ class PostgresLeases:
     """Leases as columns of the task."""
 
     database: Database
+    beats: Database  #: Of its own, so that a renewal waits for nobody else's work.
     ttl_s: float = TTL_S
 
     async def take(self, tenant: TenantId, session_id: SessionId, node: NodeId) -> Grant | None:
@@ -96,7 +97,7 @@ class PostgresLeases:
             )
             return renewed, mine
 
-        renewed, mine = await self.database.write_all(work)
+        renewed, mine = await self.beats.write_all(work)
         fresh = {TaskId(str(row["id"])): row["version"] for row in renewed}
         answer: dict[TaskId, tuple[Lease, int]] = {}
         for row in mine:

@@ -242,6 +242,6 @@ def _page(head: list[DictRow], oldest: list[DictRow], driven: list[DictRow]) -> 
         head=place["head"],
         position=place["text_pos"],
         bound=place["bound"],
-        oldest=oldest[0]["seq"] if oldest else 1,
+        oldest=oldest[0]["seq"] if oldest else place["head"] + 1,
         is_driven=bool(driven),
     )

@@ -250,6 +250,18 @@ FORGET_EVENTS = """
       SELECT id FROM outbox WHERE created_at < clock_timestamp() - make_interval(secs => %s)
       ORDER BY created_at LIMIT %s FOR UPDATE SKIP LOCKED) RETURNING id"""
 
+# --------------------------------------------------------------------------------------------------------- retention
+# A key that another request has taken over meanwhile is another row version, and stays.
+FORGET_KEYS = """
+    DELETE FROM idempotency_key WHERE ctid = ANY (ARRAY(
+      SELECT ctid FROM idempotency_key WHERE created_at < clock_timestamp() - make_interval(secs => %s)
+      ORDER BY created_at LIMIT %s)) RETURNING 1"""
+FORGET_BLOBS = """
+    DELETE FROM blob WHERE (tenant_id, sha256) IN (
+      SELECT tenant_id, sha256 FROM blob b WHERE created_at < clock_timestamp() - make_interval(secs => %s)
+        AND NOT EXISTS (SELECT FROM blob_ref r WHERE r.tenant_id = b.tenant_id AND r.sha256 = b.sha256)
+      LIMIT %s) RETURNING 1"""
+
 # ------------------------------------------------------------------------------------------------------------ leases
 HEAD_TASK = """
     SELECT id, clock_timestamp() AS now FROM task WHERE tenant_id = %s AND session_id = %s AND completed_at IS NULL

@@ -13,12 +13,7 @@ from agentcore.ids import ChangeId, EngineName, SessionId, TaskId, TenantId
 from agentcore.ports import RESERVED_S, Committed, Lease, Stale
 from agentcore_adapters.postgres import statements as sql
 from agentcore_adapters.postgres import writer
-from agentcore_adapters.postgres.connection import (
-    Database,
-    Transaction,
-    open_pool,
-    row_of,
-)
+from agentcore_adapters.postgres.connection import BEAT, REQUESTS, TEXT, Transaction, open_database, row_of
 from agentcore_adapters.postgres.flusher import Flusher
 from agentcore_adapters.postgres.leases import TTL_S, PostgresLeases
 from agentcore_adapters.postgres.reads import Reads
@@ -92,6 +87,14 @@ class PostgresStore(Reads):
 
         await self.database.write(receipt.key.tenant_id, work)
 
+    async def forget_keys(self, older_than_s: float, limit: int) -> int:
+        """Drop what is old."""
+        return await self._forget(sql.FORGET_KEYS, older_than_s, limit)
+
+    async def forget_blobs(self, older_than_s: float, limit: int) -> int:
+        """Drop what is old and unused."""
+        return await self._forget(sql.FORGET_BLOBS, older_than_s, limit)
+
     async def set_default_engine(self, tenant: TenantId, engine: EngineName) -> None:
         """Store the tenant's choice."""
 
@@ -127,12 +130,15 @@ async def postgres_store(
     dsn: str, *, lease_ttl_s: float = TTL_S
 ) -> AsyncIterator[tuple[PostgresStore, PostgresLeases]]:
     """Open the store on a database whose schema is up to date."""
-    async with open_pool(dsn) as pool:
-        database = Database(pool)
-        flusher = Flusher(database)
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(flusher.run)
-            try:
-                yield PostgresStore(database, flusher), PostgresLeases(database, lease_ttl_s)
-            finally:
-                tasks.cancel_scope.cancel()
+    async with (
+        open_database(dsn, REQUESTS) as database,
+        open_database(dsn, TEXT) as texts,
+        open_database(dsn, BEAT) as beats,
+        anyio.create_task_group() as tasks,
+    ):
+        flusher = Flusher(texts)
+        tasks.start_soon(flusher.run)
+        try:
+            yield PostgresStore(database, flusher), PostgresLeases(database, beats, lease_ttl_s)
+        finally:
+            tasks.cancel_scope.cancel()

@@ -75,6 +75,8 @@ async def _lock(transaction: Transaction, changes: Changes, lease: Lease | None)
             raise Fenced("The lease is no longer ours.")
         if changes.follows is not None and changes.follows != str(row["change_id"]):
             raise Stale("The driver has stored more than it knows.")
+        if changes.id is not None and changes.id == str(row["change_id"]):
+            raise Stale("It is stored already.")
     for task in changes.tasks:
         row = known.get(task.id)
         if task.version != (row["version"] if row else 0) + 1:

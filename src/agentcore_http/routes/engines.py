@@ -28,7 +28,7 @@ async def switch(request: Req) -> Response[bytes]:
         await runtime.switch_engine(caller, name)
         return CREATED, answers.SaidAnswer(message="Engine switched", engine_type=name)
 
-    return await once(runtime.store, caller, request, work)
+    return await once(runtime, caller, request, work)
 
 
 HANDLERS = (index, switch)

@@ -5,11 +5,13 @@ from contextlib import aclosing
 from typing import Annotated
 
 import msgspec
+import structlog
 from anyio import move_on_after
 from litestar import Response, get
 from litestar.params import FromPath, FromQuery, QueryParameter
 from litestar.response import Stream
 
+from agentcore.errors import Unavailable
 from agentcore.feed import Beat, Feed, Frame, Subscribed, parse_after
 from agentcore_http.routes.context import Req, caller_of, runtime_of
 from agentcore_http.routes.openapi import json_response
@@ -17,6 +19,7 @@ from agentcore_http.routes.subscription import encoder_for
 from agentcore_http.wire import requests
 from agentcore_http.wire.frames import Encoded, Encoder
 
+log = structlog.get_logger("agentcore.http")
 EVENT_STREAM = "text/event-stream"
 Wait = Annotated[float, QueryParameter(ge=0, le=60)]
 Limit = Annotated[int, QueryParameter(ge=1, le=1000)]
@@ -48,11 +51,14 @@ async def events(
 
 async def _stream(feed: Feed, encoder: Encoder, request: Req) -> AsyncIterator[bytes]:
     clock = runtime_of(request).house.clock
-    async with aclosing(feed.batches()) as batches:
-        async for batch in batches:
-            chunk = b"".join(_sse(frame) for frame in encoder.encode(batch, clock.now()))
-            if chunk:
-                yield chunk
+    try:
+        async with aclosing(feed.batches()) as batches:
+            async for batch in batches:
+                chunk = b"".join(_sse(frame) for frame in encoder.encode(batch, clock.now()))
+                if chunk:
+                    yield chunk
+    except Unavailable as error:  # the stream ends here, and the client comes back with its last event's id
+        log.warning("stream.ended", code=error.code)
 
 
 def _sse(frame: Encoded) -> bytes:

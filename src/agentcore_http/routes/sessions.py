@@ -55,7 +55,7 @@ async def close(request: Req, session_id: FromPath[str], *, erase: FromQuery[boo
     async def work(_: Keeper) -> tuple[int, object]:
         return OK, answers.session(await runtime.close(caller, requests.session_id(session_id), erase=erase))
 
-    return await once(runtime.store, caller, request, work)
+    return await once(runtime, caller, request, work)
 
 
 @get("/sessions/{session_id:str}/messages")
@@ -96,7 +96,7 @@ async def oauth_trigger(request: Req, session_id: FromPath[str]) -> Response[byt
         await runtime.ask_consent(caller, requests.session_id(session_id), prompt, token)
         return CREATED, answers.SaidAnswer(message="Consent asked for")
 
-    return await once(runtime.store, caller, request, work)
+    return await once(runtime, caller, request, work)
 
 
 def _session_cursor(text: str) -> tuple[datetime, str]:

@@ -35,7 +35,7 @@ async def execute(request: Req) -> Response[bytes]:
         accepted = await runtime.execute(caller, ask, session_id=session_id, on_busy=body.busy, keep=keep)
         return CREATED, answers.accepted(accepted)
 
-    return await once(runtime.store, caller, request, work)
+    return await once(runtime, caller, request, work)
 
 
 @get("/tasks/{task_id:str}")
@@ -63,7 +63,7 @@ async def cancel(
             return STILL_STOPPING, answers.StoppedAnswer(task_id=view.task.id, status="cancelling", message="Stopping")
         return OK, answers.StoppedAnswer(task_id=view.task.id, status=status.value, message=said)
 
-    return await once(runtime.store, caller, request, work)
+    return await once(runtime, caller, request, work)
 
 
 @post(
@@ -85,7 +85,7 @@ async def inject(request: Req, task_id: FromPath[str]) -> Response[bytes]:
 
         return CREATED, answer(await runtime.inject(caller, requests.task_id(task_id), ask, keep=keep))
 
-    return await once(runtime.store, caller, request, work)
+    return await once(runtime, caller, request, work)
 
 
 @post("/tasks/{task_id:str}/approve", operation_class=accepting(requests.ApproveBody))
@@ -106,7 +106,7 @@ async def approve(request: Req, task_id: FromPath[str]) -> Response[bytes]:
 
         return CREATED, answer(await runtime.decide(caller, found, body.decide(caller.subject), keep=keep))
 
-    return await once(runtime.store, caller, request, work)
+    return await once(runtime, caller, request, work)
 
 
 def _session_id(text: str | None) -> SessionId | None:

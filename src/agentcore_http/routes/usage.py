@@ -50,7 +50,7 @@ async def redeliver(request: Req, event_id: FromPath[str]) -> Response[bytes]:
         await runtime.redeliver(caller, EventId(event_id))
         return ACCEPTED, wire.RedeliveredAnswer(event_id=event_id)
 
-    return await once(runtime.store, caller, request, work)
+    return await once(runtime, caller, request, work)
 
 
 def _time(text: str | None, field: str) -> datetime | None:

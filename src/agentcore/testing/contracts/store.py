@@ -221,6 +221,30 @@ class StoreContract:
         await store.release(a_key())
         assert await store.begin(a_key(request="11")) is None
 
+    async def test_old_keys_are_forgotten_and_may_be_used_again(self, store: Store) -> None:
+        keys = [a_key(f"key {n}") for n in range(3)]
+        for key in keys:
+            assert await store.begin(key) is None
+        await store.keep(Receipt(key=keys[0], status=201, body="{}"))
+        assert await store.forget_keys(3600.0, 10) == 0
+        assert await store.begin(keys[0]) is not None
+        forgotten: list[int] = []
+        with anyio.fail_after(5):
+            while sum(forgotten) < len(keys):  # its clock must have moved on
+                forgotten.append(await store.forget_keys(0.0, 2))
+        assert max(forgotten) == 2
+        assert [await store.begin(key) for key in keys] == [None] * 3
+
+    async def test_only_what_no_session_refers_to_is_forgotten(self, store: Store, leases: Leases) -> None:
+        data = b"picture"
+        digest = hashlib.sha256(data).hexdigest()
+        blob = Blob(sha256=digest, media_type="image/png", data=data)
+        talk = a_talk(store, leases)
+        part = FilePart(sha256=digest, media_type="image/png", size=len(data))
+        await talk.admit(evolve(a_prompt(), parts=(part,), blobs=(blob,)))
+        assert await store.forget_blobs(0.0, 10) == 0
+        assert await store.blobs(TENANT, [digest]) == {digest: blob}
+
     async def test_a_receipt_is_stored_with_the_effect_or_not_at_all(self, store: Store, leases: Leases) -> None:
         key = a_key()
         receipt = Receipt(key=key, status=201, body="{}")
@@ -268,6 +292,8 @@ class StoreContract:
         assert (await store.log(*talk.place, 1, 100)).head == head
         follows = await store.last_change(TENANT, turn.task.id)
         await store.commit(evolve(changes, follows=follows), grant.lease)
+        with pytest.raises(Stale):  # nor is it new if it says nothing of what it follows
+            await store.commit(changes, grant.lease)
         with pytest.raises(Stale):  # the same once more, as after an answer that was lost
             await store.commit(evolve(changes, follows=follows), grant.lease)
         assert (await store.log(*talk.place, 1, 100)).head == head + 1
