@@ -16,12 +16,12 @@ from litestar import Request, Response
 from agentcore.caller import Caller
 from agentcore.changes import Receipt, ReceiptKey
 from agentcore.errors import InvalidRequest, StoreUnavailable
+from agentcore.ports import RESERVED_S
 from agentcore.runtime import Runtime
 from agentcore_http.wire import json
 
 HEADER = "idempotency-key"
 KEY_CHARS = 255
-HELD_S = 60.0  # then a reservation lapses by itself
 RETRY_S = 0.5
 
 
@@ -77,7 +77,7 @@ async def _give_back(runtime: Runtime, key: ReceiptKey) -> None:
 async def _give_back_later(runtime: Runtime, key: ReceiptKey) -> None:
     # Whether it was reserved is not known while the store is away; until it is given back, every new try of the
     # client would be told that this one is still being carried out.
-    with move_on_after(HELD_S):
+    with move_on_after(RESERVED_S):  # then it lapses by itself
         while True:
             await sleep(RETRY_S)
             try:
