@@ -23,7 +23,7 @@ from agentcore.follow import Live
 from agentcore.house import House
 from agentcore.ids import SessionId, TaskId, TenantId
 from agentcore.obey import obey
-from agentcore.ports import Committed, Stale
+from agentcore.ports import Committed, Grant, Stale
 from agentcore.reading import RETRY_S, TRIES, Reading
 from agentcore.turn import Stop, Turn
 
@@ -157,7 +157,7 @@ class Lane:
     async def _take(self) -> bool:
         if self.house.is_draining:
             return False
-        grant = await self.house.leases.take(self.tenant, self.session_id, self.house.node)
+        grant = await self._ask_for_work()
         if grant is None:
             return False
         self._tell(Committed(entries=grant.entries))
@@ -173,6 +173,14 @@ class Lane:
             self.house.counts.recovered += 1
             await reading.move(lambda turn, at: obey(turn, command, at))
         return True
+
+    async def _ask_for_work(self) -> Grant | None:
+        """Take what there is; what a lost answer gave is asked for again, before it waits for a whole lease."""
+        try:
+            return await self.house.leases.take(self.tenant, self.session_id, self.house.node)
+        except StoreUnavailable:
+            await anyio.sleep(RETRY_S)
+            return await self.house.leases.take(self.tenant, self.session_id, self.house.node)
 
     async def _do_due(self, reading: Reading) -> bool:
         if reading.is_over or reading.is_stopping:

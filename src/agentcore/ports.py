@@ -217,6 +217,9 @@ class Leases(Protocol):
     async def take(self, tenant: TenantId, session_id: SessionId, node: NodeId) -> Grant | None:
         """Take over a task of the session whose driver's lease has run out, else begin the head of its queue.
 
+        A node asks for what it does not drive: a task that is its own all the same was given in an answer that got
+        lost, and is taken over, too.
+
         The head is the task that has begun before and was queued again, else the highest priority, else the
         lowest number; it is begun (``Turn.begin``) only if no other task of the session has begun.  A row that
         somebody holds is skipped: None.  Two nodes never both get one.

@@ -11,6 +11,7 @@ from attrs import evolve
 
 from agentcore.changes import Changes, Receipt, ReceiptKey
 from agentcore.follow import Entry
+from agentcore.ids import NodeId
 from agentcore.lane import Lane
 from agentcore.ports import Committed, Lease
 from agentcore.reading import Reading
@@ -105,7 +106,7 @@ def no_lane_lock() -> Iterator[None]:
 def no_unique_live_task() -> Iterator[None]:
     """A session begins its next task while another one has begun."""
 
-    def takeable(self: leases.MemoryLeases, shelf: Shelf) -> Task | None:
+    def takeable(self: leases.MemoryLeases, shelf: Shelf, node: NodeId | None = None) -> Task | None:
         waiting = queue(shelf.tasks.values())
         lost = [task for task in waiting if task.driven and self._is_lost(shelf.holds[task.id])]
         queued = [task for task in waiting if task.status is TaskStatus.QUEUED]

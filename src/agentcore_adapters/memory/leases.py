@@ -25,7 +25,7 @@ class MemoryLeases:
         """Take over a lost task, or begin the head of the queue."""
         await checkpoint()
         shelf = self.state.shelves.get((tenant, session_id))
-        found = self._takeable(shelf) if shelf is not None else None
+        found = self._takeable(shelf, node) if shelf is not None else None
         if shelf is None or found is None:
             return None
         is_takeover = found.driven
@@ -71,13 +71,14 @@ class MemoryLeases:
         rounds = max(map(len, turns.values()), default=0)
         return [keys[i] for i in range(rounds) for keys in turns.values() if i < len(keys)][:limit]
 
-    def _takeable(self, shelf: Shelf) -> Task | None:
+    def _takeable(self, shelf: Shelf, node: NodeId | None = None) -> Task | None:
         waiting = queue(shelf.tasks.values())
         if not waiting:
             return None
         head = waiting[0]
         if head.driven:
-            return head if self._is_lost(shelf.holds[head.id]) else None
+            hold = shelf.holds[head.id]
+            return head if self._is_lost(hold) or (node is not None and hold.node == node) else None
         return head if head.status == "queued" else None  # else parked: it waits for a person
 
     def _is_lost(self, hold: Hold) -> bool:

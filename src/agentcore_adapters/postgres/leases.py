@@ -67,7 +67,7 @@ class PostgresLeases:
         if row is None or row["completed_at"] is not None:
             return None
         turn = turn_of(rows.session(session[0]), rows.task(row), read)
-        if row["lease_owner"] is not None and row["is_lost"]:
+        if row["lease_owner"] == node or (row["lease_owner"] is not None and row["is_lost"]):
             (taken,) = await transaction.arrive(
                 await transaction.send(sql.TAKE_OVER, node, self.ttl_s, tenant, task_id)
             )

@@ -45,6 +45,17 @@ class LeasesContract:
         assert await leases.take(*talk.place, NODE_2) is None
         assert await leases.waiting(10) == []
 
+    async def test_what_was_given_in_a_lost_answer_is_given_again(self, store: Store, leases: Leases) -> None:
+        talk = a_talk(store, leases)
+        await talk.admit()
+        lost = await talk.take()
+        again = await leases.take(*talk.place, lost.lease.node)
+        assert again is not None
+        assert again.is_takeover
+        assert again.turn.task.version == lost.turn.task.version
+        assert not await leases.renew([lost.lease])
+        await talk.say(again.turn, again.lease, Finished())
+
     async def test_of_many_takers_one_wins(self, store: Store, leases: Leases) -> None:
         talk = a_talk(store, leases)
         await talk.admit()
