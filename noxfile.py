@@ -27,6 +27,15 @@ def install(session: nox.Session, pins: str) -> None:
     session.install("--no-deps", "-e", ".")
 
 
+def run_tests(session: nox.Session) -> None:
+    """Run what was asked for, else everything: most tests wait for something, the simulation only computes."""
+    if session.posargs:
+        session.run("pytest", *session.posargs)
+        return
+    session.run("pytest", "tests/simulation")
+    session.run("pytest", "--ignore=tests/simulation", "--numprocesses=3", "--dist=worksteal")
+
+
 @nox.session
 def lint(session: nox.Session) -> None:
     """Style."""
@@ -53,14 +62,14 @@ def imports(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """Everything but the long suites; arguments go to pytest."""
     install(session, "test")
-    session.run("pytest", *session.posargs)
+    run_tests(session)
 
 
 @nox.session(python=PYTHONS)
 def tests_all(session: nox.Session) -> None:
     """The same on every Python that is here."""
     install(session, "test")
-    session.run("pytest", *session.posargs)
+    run_tests(session)
 
 
 @nox.session
