@@ -132,6 +132,52 @@ CASES: dict[str, str] = {
     "idempotency_key_form": KEY.format("''", "NULL"),
     "idempotency_answer_is_whole": KEY.format("'k2'", "201"),
 }
+COLUMNS = (
+    "tenant_id id session_id number priority engine params prompt status version attempt crashes deadline stop_code "
+    "error_code result attachments_refused created_at started_at completed_at lease_epoch lease_owner change_id"
+).split()
+UNDER = {"owner": "'n1'", "expires": "now()"}
+FURTHER = (  # what else a guard refuses, where it guards more than one thing
+    ("task_version_steps", f"UPDATE task SET status = 'cancelling', stop_code = 'BUDGET' WHERE id = '{RUNNING}'"),
+    ("task_version_steps", f"UPDATE task SET version = version - 1 WHERE id = '{RUNNING}'"),
+    ("task_epoch_grows", f"UPDATE task SET lease_epoch = lease_epoch - 1 WHERE id = '{RUNNING}'"),
+    ("task_identity_is_fixed", f"{MOVE} tenant_id = 'b' WHERE id = '{RUNNING}'"),
+    ("task_identity_is_fixed", f"{MOVE} id = '{NONE}' WHERE id = '{RUNNING}'"),
+    ("task_identity_is_fixed", f"{MOVE} session_id = '{S2}' WHERE id = '{RUNNING}'"),
+    ("task_identity_is_fixed", f"{MOVE} number = 77 WHERE id = '{RUNNING}'"),
+    ("task_identity_is_fixed", f"{MOVE} engine = 'other' WHERE id = '{RUNNING}'"),
+    ("task_identity_is_fixed", f"{MOVE} params = '[1]' WHERE id = '{RUNNING}'"),
+    *(("task_final_is_final", f"UPDATE task SET {column} = {column} WHERE id = '{DONE}'") for column in COLUMNS),
+    ("task_lease_is_whole", a_task(session=S2, status="running", started="now()", epoch="1", owner="'n1'")),
+    ("task_works_under_a_lease", a_task(session=S2, status="running", epoch="1", **UNDER)),
+    ("task_works_under_a_lease", a_task(session=S2, status="running", started="now()", **UNDER)),
+    ("task_works_under_a_lease", a_task(session=S2, status="cancelling", started="now()", stop="'BUDGET'")),
+    ("task_works_under_a_lease", a_task(session=S2, status="cancelling", stop="'BUDGET'", **UNDER)),
+    ("task_works_under_a_lease", a_task(session=S2, status="awaiting_approval")),
+    ("task_works_under_a_lease", a_task(session=S2, **UNDER)),
+    ("task_final_is_stamped", a_task(session=S2, status="completed")),
+    ("task_stop_has_code", a_task(session=S2, status="cancelled", completed="now()")),
+    ("task_stop_has_code", a_task(session=S2, status="cancelling", started="now()", **UNDER)),
+    ("idempotency_key_form", KEY.format("repeat('k', 256)", "NULL")),
+)
+# What each role may do, by hand: UPDATE of some columns only is not among it.
+MAY = """
+    session_event      app SELECT INSERT DELETE         worker SELECT INSERT DELETE
+    message            app SELECT INSERT                worker SELECT
+    provider_call      app SELECT INSERT DELETE         worker SELECT
+    usage_record       app SELECT INSERT                worker SELECT
+    outbox             app SELECT INSERT                worker SELECT DELETE
+    tenant             app SELECT INSERT                worker SELECT
+    session            app SELECT INSERT UPDATE DELETE  worker SELECT
+    log_head           app SELECT INSERT UPDATE         worker SELECT UPDATE
+    task               app SELECT INSERT UPDATE         worker SELECT UPDATE
+    approval           app SELECT INSERT UPDATE         worker SELECT
+    idempotency_key    app SELECT INSERT UPDATE DELETE  worker SELECT DELETE
+    blob               app SELECT INSERT DELETE         worker SELECT DELETE
+    blob_ref           app SELECT INSERT                worker SELECT
+    task_transition    app SELECT                       worker SELECT
+    schema_migration   app                              worker SELECT                 service SELECT
+"""
 # Its key begins with task_pk's, which speaks first.  It is there for the lock it makes PostgreSQL take: tested below.
 NEVER_RAISED = {"task_fence"}
 APPEND_ONLY = ("session_event", "message", "provider_call", "usage_record")
@@ -192,6 +238,18 @@ def test_the_constraint_refuses(owner: Connection, name: str) -> None:
     assert refused.value.diag.constraint_name == name
 
 
+@pytest.mark.parametrize(("name", "statement"), FURTHER)
+def test_the_constraint_refuses_this_too(owner: Connection, name: str, statement: str) -> None:
+    with pytest.raises(psycopg.IntegrityError) as refused:
+        owner.execute(statement.encode())
+    assert refused.value.diag.constraint_name == name
+
+
+def test_every_column_but_the_leases_time_is_guarded(owner: Connection) -> None:
+    named = owner.execute("SELECT attname FROM pg_attribute WHERE attrelid = 'task'::regclass AND attnum > 0").fetchall()
+    assert {column for (column,) in named} == {*COLUMNS, "lease_expires_at"}
+
+
 def test_no_constraint_is_forgotten(owner: Connection) -> None:
     named = owner.execute(
         "SELECT n.conname FROM pg_constraint n JOIN pg_class c ON c.oid = n.conrelid "
@@ -205,9 +263,12 @@ def test_no_constraint_is_forgotten(owner: Connection) -> None:
     assert {name for (name,) in named} | guarded == CASES.keys() | NEVER_RAISED
 
 
-def test_a_seq_is_given_once(owner: Connection) -> None:
+@pytest.mark.parametrize("at", ["now()", "'2001-01-01'"])  # a partition of its day, and the one for all the rest
+def test_a_seq_is_given_once(owner: Connection, at: str) -> None:
+    event = EVENT.format(**IDS).replace("now()", at).replace(", 1,", ", 7,")
+    owner.execute(event.encode())
     with pytest.raises(pg.UniqueViolation) as refused:
-        owner.execute(EVENT.format(**IDS).encode())
+        owner.execute(event.encode())
     assert str(refused.value.diag.constraint_name).startswith("session_event_")
 
 
@@ -250,6 +311,47 @@ def test_the_fence_makes_a_forgotten_lock_wait_for_the_flusher(addresses: tuple[
         other.rollback()
 
 
+FLUSH = (
+    "SELECT task_id, seq, text_pos FROM flush(ARRAY['{tenant}'], ARRAY['{session}'::uuid], ARRAY['{task}'::uuid], "
+    "ARRAY[{epoch}::bigint], ARRAY[1], ARRAY['text'], ARRAY[{start}::bigint], ARRAY['abc'], ARRAY[now()])"
+)
+GOOD = {"tenant": "a", "session": S1, "task": RUNNING, "epoch": 1, "start": 0}
+
+
+def in_the_other_tenant(connection: Connection) -> None:
+    """Make a session with the same id there, and logs that stand where the first one stands."""
+    connection.execute((SESSION.format(S1, "active").replace("('a'", "('b'")).encode())
+    connection.execute(f"INSERT INTO log_head VALUES ('b', '{S1}'), ('a', '{S2}')".encode())
+    connection.execute("UPDATE log_head SET head = 1 WHERE tenant_id = 'a'")
+
+
+def test_text_is_appended_to_its_own_log_only(owner: Connection) -> None:
+    in_the_other_tenant(owner)
+    (row,) = owner.execute(FLUSH.format(**GOOD).encode()).fetchall()
+    assert (str(row[0]), *row[1:]) == (RUNNING, 2, 3)
+    heads = owner.execute("SELECT tenant_id, session_id::text, head, text_pos FROM log_head").fetchall()
+    assert set(heads) == {("a", S1, 2, 3), ("b", S1, 0, 0), ("a", S2, 1, 0)}
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"tenant": "b"}, {"session": S2}, {"task": DONE, "session": S2}, {"task": NONE}, {"epoch": 2}, {"start": 1},
+     {"task": QUEUED, "epoch": 0}],
+    ids=str,
+)  # fmt: skip
+def test_text_that_is_not_its_drivers_is_left_out(owner: Connection, wrong: dict[str, object]) -> None:
+    in_the_other_tenant(owner)
+    assert owner.execute(FLUSH.format(**(GOOD | wrong)).encode()).fetchall() == []
+
+
+def test_text_waits_for_whoever_changes_the_epoch(addresses: tuple[str, str], owner: Connection) -> None:
+    owner.execute("SELECT FROM task WHERE id = %s FOR UPDATE", [RUNNING])
+    with connected(addresses[0]) as other:
+        with pytest.raises(pg.LockNotAvailable):
+            other.execute(FLUSH.format(**GOOD).encode())
+        other.rollback()
+
+
 def test_row_security_binds_every_table_of_tenants(owner: Connection) -> None:
     tables = tables_of_tenants(owner)
     assert len(tables) >= 12
@@ -280,6 +382,24 @@ def test_the_login_itself_may_do_nothing(owner: Connection, service: Connection)
         service.rollback()
         with pytest.raises(pg.InsufficientPrivilege):
             service.execute(f"SELECT FROM {table}".encode())
+
+
+def test_each_role_may_do_what_is_written_here(owner: Connection) -> None:
+    found = owner.execute(
+        "SELECT c.relname, r.role, p.privilege FROM pg_class c "
+        "CROSS JOIN unnest(ARRAY['app', 'worker', 'service']) AS r (role) "
+        "CROSS JOIN unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE', 'TRUNCATE', 'TRIGGER']) AS p (privilege) "
+        "WHERE c.relnamespace = 'agentcore'::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition "
+        "AND has_table_privilege('agentcore_' || r.role, c.oid, p.privilege)"
+    ).fetchall()
+    written = set()
+    for line in MAY.strip().splitlines():
+        table, *words = line.split()
+        role = ""
+        for word in words:
+            role = word if word.islower() else role
+            written |= {(table, role, word)} if word.isupper() else set()
+    assert set(found) == written
 
 
 @pytest.mark.parametrize("role", ["agentcore_app", "agentcore_worker"])
