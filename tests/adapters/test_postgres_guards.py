@@ -132,10 +132,11 @@ CASES: dict[str, str] = {
     "idempotency_key_form": KEY.format("''", "NULL"),
     "idempotency_answer_is_whole": KEY.format("'k2'", "201"),
 }
-COLUMNS = (
-    "tenant_id id session_id number priority engine params prompt status version attempt crashes deadline stop_code "
-    "error_code result attachments_refused created_at started_at completed_at lease_epoch lease_owner change_id"
-).split()
+COLUMNS = re.findall(
+    r"\w+",
+    """tenant_id id session_id number priority engine params prompt status version attempt crashes deadline stop_code
+    error_code result attachments_refused created_at started_at completed_at lease_epoch lease_owner change_id""",
+)
 UNDER = {"owner": "'n1'", "expires": "now()"}
 FURTHER = (  # what else a guard refuses, where it guards more than one thing
     ("task_version_steps", f"UPDATE task SET status = 'cancelling', stop_code = 'BUDGET' WHERE id = '{RUNNING}'"),
@@ -246,7 +247,9 @@ def test_the_constraint_refuses_this_too(owner: Connection, name: str, statement
 
 
 def test_every_column_but_the_leases_time_is_guarded(owner: Connection) -> None:
-    named = owner.execute("SELECT attname FROM pg_attribute WHERE attrelid = 'task'::regclass AND attnum > 0").fetchall()
+    named = owner.execute(
+        "SELECT attname FROM pg_attribute WHERE attrelid = 'task'::regclass AND attnum > 0"
+    ).fetchall()
     assert {column for (column,) in named} == {*COLUMNS, "lease_expires_at"}
 
 

@@ -1,11 +1,10 @@
 """Take each guard away, print what noticed, and judge.
 
-``python -m tests.mutation [WORD ...]``: only mutants whose name has one of the words; ``--list``: only name them.
+``python -m tests.mutation [WORD ...]``: only mutants whose name matches one of the words; ``--list``: only name them.
 """
 
-import os
+import re
 import sys
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -28,10 +27,10 @@ def main(words: list[str]) -> int:
     begun, say = time.monotonic(), sys.stdout.write
     with running_server(Path()) as server:
         found = _numbered([*schema.mutants(server.running.dsn_owner), *catalog.mutants()])
-    found += [Mutant(where="control", what=str(looks), looks=looks) for looks in {mutant.looks for mutant in found}]
+    found += [Mutant(where="control", what=" then ".join(look.paths[0] for look in looks), looks=looks) for looks in {mutant.looks for mutant in found}]
     unknown = REDUNDANT.keys() - {mutant.name for mutant in found}
     wanted = [word for word in words if not word.startswith("--")]
-    mutants = [mutant for mutant in found if not wanted or any(word in mutant.name for word in wanted)]
+    mutants = [mutant for mutant in found if not wanted or any(re.search(word, mutant.name) for word in wanted)]
     if "--list" in words:
         say("".join(f"{mutant.name}\n" for mutant in mutants))
         return 0
@@ -47,7 +46,9 @@ def main(words: list[str]) -> int:
     late = sum("time-out" in (verdict.killer or "") for verdict in verdicts)
     minutes = (time.monotonic() - begun) / 60
     say(f"\n{len(verdicts)} mutants: {killed} killed ({late} by time-out), {len(survived)} survived, ")
-    say(f"{len(survived) - len([n for n in survived if n not in REDUNDANT])} of them redundant; {minutes:.1f} minutes\n")
+    say(
+        f"{len(survived) - len([n for n in survived if n not in REDUNDANT])} of them redundant; {minutes:.1f} minutes\n"
+    )
     for name in survived:
         say(f"{'redundant' if name in REDUNDANT else 'SURVIVED '} {name}  {REDUNDANT.get(name, '')}\n")
     for name in sorted(unknown):
@@ -70,7 +71,6 @@ def _numbered(mutants: list[Mutant]) -> list[Mutant]:
 
 
 def _judged(mutants: list[Mutant]) -> Iterator[Verdict]:
-    os.environ["HYPOTHESIS_STORAGE_DIRECTORY"] = tempfile.gettempdir() + "/agentcore-mutation"
     with get_context("spawn").Pool(WORKERS, open_bench) as pool:
         yield from pool.imap_unordered(judge, mutants)
         pool.close()

@@ -11,14 +11,16 @@ from tests.mutation import predicates, syntax, tables
 from tests.mutation.mutant import Look, Mutant
 
 SOURCES = Path(__file__).parent.parent.parent / "src"
-CORE = Look(("tests/core",))
+CORE = Look(tuple(f"tests/core/test_{name}.py" for name in ("turn", "task", "admission", "session")))
 MEMORY = Look(("tests/contract/test_memory.py",))
 POSTGRES = Look(("tests/contract/test_postgres.py",))
 SEEDS = Look(("tests/mutation/seeds.py",))
 STORIES = Look(
-    ("tests/hazards/test_s_state_and_races.py", "tests/hazards/test_c_liveness.py"), "memory and not S3_ and not S1_races"
+    ("tests/hazards/test_s_state_and_races.py", "tests/hazards/test_c_liveness.py"),
+    "memory and not S3_ and not S1_races",
+    True,
 )
-BILLING = Look(("tests/hazards/test_b_billing.py",), "memory")
+BILLING = Look(("tests/hazards/test_b_billing.py",), "memory and B2", True)
 GUARDS = Look(("tests/adapters/test_postgres_guards.py",))
 
 DOMAIN: Mapping[str, tuple[Look, ...]] = {

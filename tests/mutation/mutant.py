@@ -9,6 +9,7 @@ class Look:
 
     paths: tuple[str, ...]
     only: str = ""  #: As pytest's -k.
+    whole: bool = False  #: With the fixtures of the whole server, which take a second to import.
 
 
 @frozen(kw_only=True)

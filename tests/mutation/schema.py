@@ -65,7 +65,9 @@ def mutants(dsn: str) -> Iterator[Mutant]:
             yield _mutant(name, "dropped", f"DROP TRIGGER {name} ON {table}")
             columns = definition.partition(" OF ")[2].partition(" ON ")[0]
             for column in columns.split(", ") if columns else ():
-                less = definition.replace(f"{columns} ON", ", ".join(c for c in columns.split(", ") if c != column) + " ON")
+                less = definition.replace(
+                    f"{columns} ON", ", ".join(c for c in columns.split(", ") if c != column) + " ON"
+                )
                 yield _mutant(name, f"not fired by {column}", f"DROP TRIGGER {name} ON {table}", less)
         for name, definition, is_guard in ask(FUNCTIONS):
             head, begin, body = definition.partition("BEGIN ATOMIC") if not is_guard else ("", "", definition)

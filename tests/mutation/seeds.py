@@ -1,6 +1,7 @@
 """A short simulation in this process: mutants live in forks, and a pool of processes would not have them."""
 
 import pytest
+
 from tests.simulation.world import be_silent, run
 
 SEEDS = 30

@@ -37,7 +37,7 @@ def _changes(node: ast.AST) -> Iterator[Change]:
     match node:
         case ast.If():
             yield from _condition(node, "test", to=(False,))
-        case ast.IfExp():
+        case ast.IfExp() if not isinstance(node.test, ast.Name):  # else it is about what is not there
             yield from _condition(node, "test", to=(False, True))
         case ast.match_case() if node.guard is not None:
             yield from _condition(node, "guard", to=(False, True))

@@ -9,20 +9,21 @@ import select
 import signal
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 from importlib import import_module
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from multiprocessing.util import Finalize
 from pathlib import Path
 from types import CodeType, FrameType, ModuleType
-from unittest.mock import patch
 
 import psycopg
 import pytest
 from attrs import define, evolve, frozen
+from hypothesis import HealthCheck, settings
 from psycopg import conninfo
 
+from tests.mutation import lent
 from tests.mutation.mutant import Look, Mutant, Verdict
 from tests.support.database import Server, running_server
 
@@ -142,20 +143,16 @@ GREEN = b"green"
 
 
 def _looked(mutant: Mutant, look: Look, server: Server, write: int) -> str:
-    for name in [name for name in sys.modules if name.partition(".")[0] in OURS]:
-        del sys.modules[name]
-    if mutant.module:
+    if mutant.module:  # who has it would keep it
+        for name in [name for name in sys.modules if name.partition(".")[0] in OURS]:
+            del sys.modules[name]
         sys.meta_path.insert(0, Changed(mutant.module, mutant.source))
-    import tests.support.database as fresh
-
-    @contextmanager
-    def lent(_: Path) -> Iterator[object]:
-        yield fresh.Server(server.running, template=server.template, prefix=server.prefix)
-
-    watch = Watch(write)
+    settings.register_profile("mutation", deadline=None, suppress_health_check=list(HealthCheck), database=None)
+    settings.load_profile("mutation")
+    watch, fixtures = Watch(write), [] if look.whole else [lent]
+    lent.LENT.append(server)
     arguments = [*OPTIONS, *look.paths, *(["-k", look.only] if look.only else [])]
-    with patch.object(fresh, "running_server", lent):
-        ended = pytest.main(arguments, plugins=[watch])
+    ended = pytest.main([*arguments, *(["--noconftest"] if fixtures else [])], plugins=[watch, *fixtures])
     if watch.red:
         return watch.red
     return GREEN.decode() if ended == pytest.ExitCode.OK else f"pytest ended with {ended}"
