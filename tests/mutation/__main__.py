@@ -1,6 +1,6 @@
 """Take each guard away, print what noticed, and judge.
 
-``python -m tests.mutation [WORD ...]``: only mutants whose name matches one of the words; ``--list``: only name them.
+``python -m tests.mutation [PATTERN ...]``: only mutants whose name matches one of them; ``--list``: only name them.
 """
 
 import re
@@ -16,10 +16,11 @@ from attrs import evolve
 from tests.mutation import catalog, schema
 from tests.mutation.mutant import Mutant, Verdict
 from tests.mutation.redundant import REDUNDANT
-from tests.mutation.trial import judge, open_bench
+from tests.mutation.trial import UNMADE, judge, open_bench
 from tests.support.database import running_server
 
 WORKERS = 2
+CONTROL = "control"
 WIDTH = 200
 
 
@@ -27,36 +28,23 @@ def main(words: list[str]) -> int:
     begun, say = time.monotonic(), sys.stdout.write
     with running_server(Path()) as server:
         found = _numbered([*schema.mutants(server.running.dsn_owner), *catalog.mutants()])
-    found += [Mutant(where="control", what=" then ".join(look.paths[0] for look in looks), looks=looks) for looks in {mutant.looks for mutant in found}]
-    unknown = REDUNDANT.keys() - {mutant.name for mutant in found}
-    wanted = [word for word in words if not word.startswith("--")]
-    mutants = [mutant for mutant in found if not wanted or any(re.search(word, mutant.name) for word in wanted)]
+    patterns = [re.compile(word) for word in words if not word.startswith("--")]
+    mutants = [mutant for mutant in found if not patterns or any(p.search(mutant.name) for p in patterns)]
     if "--list" in words:
         say("".join(f"{mutant.name}\n" for mutant in mutants))
         return 0
     verdicts: list[Verdict] = []
-    for verdict in _judged(mutants):
+    for verdict in _judged([*mutants, *_controls(mutants)]):
         verdicts.append(verdict)
         say(f"{_line(verdict)[:WIDTH]}\n")
         sys.stdout.flush()
-    survived = [verdict.mutant for verdict in verdicts if verdict.killer is None]
-    wrong = [name for name in survived if name not in REDUNDANT]
-    wrong += [verdict.mutant for verdict in verdicts if (verdict.killer or "").startswith("CANNOT")]
-    killed = len(verdicts) - len(survived)
-    late = sum("time-out" in (verdict.killer or "") for verdict in verdicts)
-    minutes = (time.monotonic() - begun) / 60
-    say(f"\n{len(verdicts)} mutants: {killed} killed ({late} by time-out), {len(survived)} survived, ")
-    say(
-        f"{len(survived) - len([n for n in survived if n not in REDUNDANT])} of them redundant; {minutes:.1f} minutes\n"
-    )
-    for name in survived:
-        say(f"{'redundant' if name in REDUNDANT else 'SURVIVED '} {name}  {REDUNDANT.get(name, '')}\n")
-    for name in sorted(unknown):
-        say(f"WRONG redundant names what is no mutant: {name}\n")
-    noticed = sorted(verdict.mutant for verdict in verdicts if verdict.killer and verdict.mutant in REDUNDANT)
-    for name in noticed:
-        say(f"WRONG redundant names what is noticed: {name}\n")
-    return 1 if wrong or unknown else 0
+    return _judgement(verdicts, {mutant.name for mutant in found}, (time.monotonic() - begun) / 60)
+
+
+def _controls(mutants: list[Mutant]) -> Iterator[Mutant]:
+    """Yield trials without a mutant: if one is red, nothing is shown."""
+    for looks in dict.fromkeys(mutant.looks for mutant in mutants):
+        yield Mutant(where=CONTROL, what=" then ".join(look.paths[0] for look in looks), looks=looks)
 
 
 def _numbered(mutants: list[Mutant]) -> list[Mutant]:
@@ -75,6 +63,31 @@ def _judged(mutants: list[Mutant]) -> Iterator[Verdict]:
         yield from pool.imap_unordered(judge, mutants)
         pool.close()
         pool.join()
+
+
+def _judgement(verdicts: list[Verdict], known: set[str], minutes: float) -> int:
+    say = sys.stdout.write
+    controls = [verdict for verdict in verdicts if verdict.mutant.startswith(CONTROL)]
+    verdicts = [verdict for verdict in verdicts if verdict not in controls]
+    noticed = {verdict.mutant for verdict in verdicts if verdict.killer is not None}
+    survived = [verdict.mutant for verdict in verdicts if verdict.killer is None]
+    missed = [name for name in survived if name not in REDUNDANT]
+    wrong = [f"red without a mutant: {verdict.killer}" for verdict in controls if verdict.killer is not None]
+    wrong += [
+        f"{verdict.mutant}: {verdict.killer}" for verdict in verdicts if (verdict.killer or "").startswith(UNMADE)
+    ]
+    wrong += [f"redundant names what is no mutant: {name}" for name in sorted(REDUNDANT.keys() - known)]
+    wrong += [f"redundant names what is noticed: {name}" for name in sorted(REDUNDANT.keys() & noticed)]
+    late = sum("time-out" in (verdict.killer or "") for verdict in verdicts)
+    say(
+        f"\n{len(verdicts)} mutants: {len(noticed)} killed ({late} by time-out), {len(survived) - len(missed)} redundant, "
+    )
+    say(f"{len(missed)} SURVIVED; {minutes:.1f} minutes\n")
+    for name in survived:
+        say(f"redundant {name}: {REDUNDANT[name]}\n" if name in REDUNDANT else f"SURVIVED  {name}\n")
+    for line in wrong:
+        say(f"WRONG {line}\n")
+    return 1 if missed or wrong else 0
 
 
 def _line(verdict: Verdict) -> str:

@@ -18,9 +18,9 @@ SEEDS = Look(("tests/mutation/seeds.py",))
 STORIES = Look(
     ("tests/hazards/test_s_state_and_races.py", "tests/hazards/test_c_liveness.py"),
     "memory and not S3_ and not S1_races",
-    True,
+    whole=True,
 )
-BILLING = Look(("tests/hazards/test_b_billing.py",), "memory and B2", True)
+BILLING = Look(("tests/hazards/test_b_billing.py",), "memory and B2", whole=True)
 GUARDS = Look(("tests/adapters/test_postgres_guards.py",))
 
 DOMAIN: Mapping[str, tuple[Look, ...]] = {

@@ -10,7 +10,7 @@ import signal
 import sys
 import time
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from importlib import import_module
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from multiprocessing.util import Finalize
@@ -31,6 +31,7 @@ OPTIONS = ["-x", "-q", "--tb=no", "--no-header", "--no-summary", "-p", "no:cache
 OPTIONS += ["-W", "ignore:Module already imported:pytest.PytestAssertRewriteWarning"]
 WARM = ("tests.support.server", "agentcore_http.wiring", "agentcore.testing.machine", "anyio.pytest_plugin")
 OURS = ("agentcore", "tests")
+UNMADE = "CANNOT BE MADE"
 TEST_S = 20.0  # for one test
 LOOK_S = 240.0  # for all of one look
 
@@ -56,7 +57,7 @@ class Bench:
                 if killer is not None:
                     break
         except psycopg.Error as error:
-            killer = f"CANNOT BE MADE: {' '.join(str(error).split())}"
+            killer = f"{UNMADE}: {' '.join(str(error).split())}"
         finally:
             self._drop(prefix)
         return Verdict(mutant.name, killer, time.monotonic() - begun)
@@ -128,11 +129,8 @@ def _in_a_fork(mutant: Mutant, look: Look, server: Server) -> str | None:
     else:
         said = said or b"time-out"
     os.close(read)
-    with_children = -child
-    try:
-        os.kill(with_children, signal.SIGKILL)
-    except ProcessLookupError:
-        said = said or b""  # it has ended by itself
+    with suppress(ProcessLookupError):  # it has ended by itself
+        os.killpg(child, signal.SIGKILL)
     os.waitpid(child, 0)
     if not said:
         return "the process died"

@@ -3,8 +3,17 @@
 from agentcore.testing.contracts.books import BooksContract
 from agentcore.testing.contracts.bus import BusContract
 from agentcore.testing.contracts.engine import EngineContract
+from agentcore.testing.contracts.keys import KeysContract
 from agentcore.testing.contracts.leases import LeasesContract
 from agentcore.testing.contracts.reading import ReadingContract
 from agentcore.testing.contracts.store import StoreContract
 
-__all__ = ["BooksContract", "BusContract", "EngineContract", "LeasesContract", "ReadingContract", "StoreContract"]
+__all__ = [
+    "BooksContract",
+    "BusContract",
+    "EngineContract",
+    "KeysContract",
+    "LeasesContract",
+    "ReadingContract",
+    "StoreContract",
+]

@@ -7,12 +7,12 @@ from attrs import evolve
 
 from agentcore.commands import Cancel
 from agentcore.errors import SessionNotFound, TaskNotFound
-from agentcore.events import Broke, Finished, TextDelta
+from agentcore.events import Broke, Ended, Finished, TextDelta
 from agentcore.ids import EngineName
 from agentcore.messages import Role, TextPart
 from agentcore.ports import Leases, Store
-from agentcore.task import ErrorCode, TaskStatus
-from agentcore.testing.making import OTHER, TENANT, Talk, a_prompt, a_session, a_talk, now
+from agentcore.task import Decision, ErrorCode, TaskStatus
+from agentcore.testing.making import OTHER, TENANT, Talk, a_prompt, a_session, a_talk, an_approval, now
 
 
 class ReadingContract:
@@ -153,6 +153,24 @@ class ReadingContract:
         await driven.admit(a_prompt(deadline_s=-1))
         await driven.take()
         assert await store.expired(10) == [(*late.place, task.id)]
+
+    async def test_expired_names_what_waits_for_a_decision_too_long(self, store: Store, leases: Leases) -> None:
+        late, decided, on_time, driven = (a_talk(store, leases) for _ in range(4))
+        tasks = {}
+        for talk, seconds in ((late, -1.0), (decided, -1.0), (on_time, 60.0), (driven, -1.0)):
+            await talk.admit()
+            grant = await talk.take()
+            asked = [an_approval(expires_in_s=seconds), an_approval(tool_use_id="2")]
+            turn, _ = await talk.say(grant.turn, grant.lease, *asked, *([] if talk is driven else [Ended()]))
+            tasks[talk.session.id] = turn.task.id
+            if talk is decided:
+                first = turn.approvals[0].decided(Decision.APPROVED, now(), by="me")
+                await store.commit(evolve(turn.nothing(now()), approvals=(first,)))
+            if talk is late:
+                await talk.admit()  # it waits behind, and is not late
+        assert await store.expired(10) == [(*late.place, tasks[late.session.id])]
+        await late.ask(tasks[late.session.id], Cancel())
+        assert await store.expired(10) == []
 
     async def test_the_default_engine_is_the_tenants_own(self, store: Store) -> None:
         assert await store.default_engine(TENANT) is None

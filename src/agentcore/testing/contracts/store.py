@@ -6,12 +6,13 @@ import anyio
 import pytest
 from attrs import evolve
 
-from agentcore.changes import Blob, Changes, Logged, Receipt
-from agentcore.commands import Cancel
-from agentcore.errors import KeyInFlight, KeyReused, SessionNotFound, TaskNotFound
+from agentcore.changes import Blob, Changes, Logged
+from agentcore.commands import Cancel, Decide
+from agentcore.errors import SessionNotFound, TaskNotFound
 from agentcore.events import (
     CallClosed,
     CallOpened,
+    Ended,
     Finished,
     OAuthPrompted,
     TextDelta,
@@ -21,11 +22,12 @@ from agentcore.events import (
     ToolResult,
     ToolUse,
 )
-from agentcore.ids import ChangeId
+from agentcore.ids import ChangeId, NodeId
 from agentcore.messages import FilePart, Role, TextPart, ThinkingPart
 from agentcore.ports import Fenced, Leases, Stale, Store
-from agentcore.task import TaskStatus
-from agentcore.testing.making import OTHER, TENANT, a_key, a_prompt, a_talk, an_id, now
+from agentcore.receive import receive
+from agentcore.task import Decision, TaskStatus
+from agentcore.testing.making import OTHER, TENANT, a_prompt, a_talk, an_approval, an_id, now
 from agentcore.usage import Usage
 
 USAGE = Usage(model="m", input_tokens=10, output_tokens=5)
@@ -201,60 +203,6 @@ class StoreContract:
         assert await store.blobs(TENANT, [digest, "f" * 64]) == {digest: blob}
         assert await store.blobs(OTHER, [digest]) == {}
 
-    async def test_a_key_is_reserved_answered_and_replayed(self, store: Store, leases: Leases) -> None:
-        key = a_key()
-        await a_talk(store, leases).admit()
-        assert await store.begin(key) is None
-        with pytest.raises(KeyInFlight):
-            await store.begin(key)
-        with pytest.raises(KeyReused):
-            await store.begin(a_key(request="11"))
-        receipt = Receipt(key=key, status=201, body='{"a": 1}')
-        await store.keep(receipt)
-        assert await store.begin(key) == receipt
-        await store.release(key)  # too late: it is answered
-        assert await store.begin(key) == receipt
-        assert await store.begin(a_key(tenant=OTHER)) is None
-
-    async def test_a_released_key_is_free(self, store: Store) -> None:
-        assert await store.begin(a_key()) is None
-        await store.release(a_key())
-        assert await store.begin(a_key(request="11")) is None
-
-    async def test_a_receipt_is_stored_with_the_effect_or_not_at_all(self, store: Store, leases: Leases) -> None:
-        key = a_key()
-        receipt = Receipt(key=key, status=201, body="{}")
-        talk = a_talk(store, leases)
-        await talk.admit()
-        await store.begin(key)
-        stale = Changes(tenant_id=TENANT, session_id=talk.session.id, at=now(), session=talk.session, receipt=receipt)
-        with pytest.raises(Stale):
-            await store.commit(stale)
-        with pytest.raises(KeyInFlight):
-            await store.begin(key)
-        await talk.admit(also=lambda changes: evolve(changes, receipt=receipt))
-        assert await store.begin(key) == receipt
-
-    async def test_an_answer_is_its_holders(self, store: Store, leases: Leases) -> None:
-        talk = a_talk(store, leases)
-        await talk.admit()
-        assert await store.begin(a_key()) is None
-        late = Receipt(key=a_key(holder="two"), status=201, body="{}")
-        with pytest.raises(KeyInFlight):
-            await talk.admit(also=lambda changes: evolve(changes, receipt=late))
-        with pytest.raises(KeyInFlight):
-            await store.keep(late)
-        await store.release(late.key)
-        with pytest.raises(KeyInFlight):
-            await store.begin(a_key(holder="three"))
-        assert len(await store.tasks(*talk.place, 0, 10)) == 1
-        await store.keep(Receipt(key=a_key(), status=201, body="{}"))
-        replayed = await store.begin(a_key(holder="three"))
-        assert replayed is not None
-        assert (replayed.status, replayed.body) == (201, "{}")
-        with pytest.raises(KeyInFlight):
-            await talk.admit(also=lambda changes: evolve(changes, receipt=Receipt(key=a_key(), status=201, body="")))
-
     async def test_a_driver_that_knows_too_little_is_refused(self, store: Store, leases: Leases) -> None:
         talk = a_talk(store, leases)
         await talk.admit()
@@ -272,19 +220,58 @@ class StoreContract:
             await store.commit(evolve(changes, follows=follows), grant.lease)
         assert (await store.log(*talk.place, 1, 100)).head == head + 1
 
-    async def test_fifty_twins_of_a_request_have_one_winner(self, store: Store) -> None:
-        won: list[object] = []
+    async def test_a_lease_is_its_nodes(self, store: Store, leases: Leases) -> None:
+        talk = a_talk(store, leases)
+        await talk.admit()
+        grant = await talk.take()
+        stranger = evolve(grant.lease, node=NodeId("stranger"))
+        for event in (CallOpened(model="m", input_tokens=1), Finished()):
+            with pytest.raises(Fenced):
+                await talk.say(grant.turn, stranger, event)
+        assert await leases.renew([stranger]) == {}
+        assert await leases.renew([evolve(grant.lease, epoch=grant.lease.epoch + 1)]) == {}
 
-        async def begin() -> None:
-            try:
-                won.append(await store.begin(a_key("twins")))
-            except KeyInFlight:
-                return
+    async def test_what_comes_with_text_begins_where_the_log_ends_too(self, store: Store, leases: Leases) -> None:
+        talk = a_talk(store, leases)
+        await talk.admit()
+        grant = await talk.take()
+        turn, _ = await talk.say(grant.turn, grant.lease, TextDelta("let me"))
+        _, changes = receive(turn, ToolUse(tool_use_id="1", tool_name="t", input={}), now())
+        await store.commit(changes, grant.lease)
+        with pytest.raises(Stale):
+            await store.commit(changes, grant.lease)
+        assert (await store.log(*talk.place, 1, 100)).position == len("let me")
 
-        async with anyio.create_task_group() as tasks:
-            for _ in range(50):
-                tasks.start_soon(begin)
-        assert won == [None]
+    async def test_what_is_over_does_not_change(self, store: Store, leases: Leases) -> None:
+        talk = a_talk(store, leases)
+        await talk.admit()
+        grant = await talk.take()
+        turn, _ = await talk.say(grant.turn, grant.lease, Finished())
+        task = evolve(turn.task, version=turn.task.version + 1, result="late")
+        with pytest.raises(Stale):
+            await store.commit(evolve(turn.nothing(now()), tasks=(task,)))
+        assert (await store.task(TENANT, task.id)).task.version == turn.task.version
+
+    async def test_text_alone_is_no_change_of_its_driver(self, store: Store, leases: Leases) -> None:
+        talk = a_talk(store, leases)
+        await talk.admit()
+        grant = await talk.take()
+        assert await store.last_change(TENANT, grant.turn.task.id) is None
+        turn, _ = await talk.say(grant.turn, grant.lease, CallOpened(model="m", input_tokens=9))
+        change = await store.last_change(TENANT, turn.task.id)
+        await talk.say(turn, grant.lease, TextDelta("x" * 5000))
+        assert await store.last_change(TENANT, turn.task.id) == change
+
+    async def test_an_approval_is_decided_once(self, store: Store, leases: Leases) -> None:
+        talk = a_talk(store, leases)
+        task = await talk.admit()
+        grant = await talk.take()
+        await talk.say(grant.turn, grant.lease, an_approval(), Ended())
+        turn = await store.turn(TENANT, task.id)
+        decided = (await talk.ask(task.id, Decide(approved=True, by="me"))).approvals
+        late = turn.approvals[0].decided(Decision.REJECTED, now(), by="another")
+        await store.commit(evolve(turn.nothing(now()), approvals=(late,)))
+        assert (await store.turn(TENANT, task.id)).approvals == decided
 
     async def test_erasing_removes_all_but_the_ledger(self, store: Store, leases: Leases) -> None:
         talk = a_talk(store, leases)
