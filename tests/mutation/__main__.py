@@ -43,8 +43,10 @@ def main(words: list[str]) -> int:
 
 def _controls(mutants: list[Mutant]) -> Iterator[Mutant]:
     """Yield trials without a mutant: if one is red, nothing is shown."""
-    for looks in dict.fromkeys(mutant.looks for mutant in mutants):
-        yield Mutant(where=CONTROL, what=" then ".join(look.paths[0] for look in looks), looks=looks)
+    for looks, module in {mutant.looks: mutant.module for mutant in mutants}.items():
+        source = catalog.source_of(module) if module else ""
+        what = " then ".join(look.paths[0] for look in looks)
+        yield Mutant(where=CONTROL, what=what, looks=looks, module=module, source=source)
 
 
 def _numbered(mutants: list[Mutant]) -> list[Mutant]:
@@ -79,9 +81,8 @@ def _judgement(verdicts: list[Verdict], known: set[str], minutes: float) -> int:
     wrong += [f"redundant names what is no mutant: {name}" for name in sorted(REDUNDANT.keys() - known)]
     wrong += [f"redundant names what is noticed: {name}" for name in sorted(REDUNDANT.keys() & noticed)]
     late = sum("time-out" in (verdict.killer or "") for verdict in verdicts)
-    say(
-        f"\n{len(verdicts)} mutants: {len(noticed)} killed ({late} by time-out), {len(survived) - len(missed)} redundant, "
-    )
+    repeated = len(survived) - len(missed)
+    say(f"\n{len(verdicts)} mutants: {len(noticed)} killed ({late} by time-out), {repeated} redundant, ")
     say(f"{len(missed)} SURVIVED; {minutes:.1f} minutes\n")
     for name in survived:
         say(f"redundant {name}: {REDUNDANT[name]}\n" if name in REDUNDANT else f"SURVIVED  {name}\n")

@@ -55,8 +55,13 @@ def mutants() -> Iterator[Mutant]:
         yield from _of_module(f"agentcore.{name}", looks)
 
 
+def source_of(module: str) -> str:
+    """Read a module as it should be."""
+    return (SOURCES / f"{module.replace('.', '/')}.py").read_text()
+
+
 def _of_module(module: str, looks: tuple[Look, ...]) -> Iterator[Mutant]:
-    source = (SOURCES / f"{module.replace('.', '/')}.py").read_text()
+    source = source_of(module)
     edits = list(syntax.edits(source))
     if module == "agentcore.task":
         edits += tables.edits(source)

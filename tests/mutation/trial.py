@@ -30,7 +30,7 @@ from tests.support.database import Server, running_server
 OPTIONS = ["-x", "-q", "--tb=no", "--no-header", "--no-summary", "-p", "no:cacheprovider"]
 OPTIONS += ["-W", "ignore:Module already imported:pytest.PytestAssertRewriteWarning"]
 WARM = ("tests.support.server", "agentcore_http.wiring", "agentcore.testing.machine", "anyio.pytest_plugin")
-OURS = ("agentcore", "tests")
+OURS = ("agentcore", "agentcore_adapters", "agentcore_http", "tests")
 UNMADE = "CANNOT BE MADE"
 TEST_S = 20.0  # for one test
 LOOK_S = 240.0  # for all of one look
