@@ -6,7 +6,7 @@ import pytest
 
 from agentcore.changes import Receipt
 from agentcore.errors import KeyInFlight
-from agentcore.ports import Lease
+from agentcore.ports import Lease, Stale
 from agentcore.testing.contracts import (
     BooksContract,
     BusContract,
@@ -16,7 +16,7 @@ from agentcore.testing.contracts import (
     ReadingContract,
     StoreContract,
 )
-from agentcore.testing.making import a_key
+from agentcore.testing.making import a_key, a_talk, now
 from agentcore.testing.scripted import ScriptedEngine
 from agentcore_adapters.memory.bus import MemoryBus
 from agentcore_adapters.memory.clock import ManualClock, SystemClock
@@ -96,3 +96,14 @@ async def test_a_reservation_and_an_answer_run_out() -> None:
     assert await store.begin(a_key()) is not None
     clock.advance(1)
     assert await store.begin(a_key()) is None
+
+
+@pytest.mark.anyio
+async def test_a_session_has_at_most_one_task_that_has_begun(store: MemoryStore, leases: MemoryLeases) -> None:
+    talk = a_talk(store, leases)
+    await talk.admit()
+    second = await talk.admit()
+    await talk.take()
+    _, changes = (await store.turn(second.tenant_id, second.id)).begin(now())
+    with pytest.raises(Stale):
+        await store.commit(changes)

@@ -5,4 +5,19 @@ Law: only what repeats another guard, or saves work and changes nothing, stands 
 
 from collections.abc import Mapping
 
-REDUNDANT: Mapping[str, str] = {}
+REDUNDANT: Mapping[str, str] = {
+    "usage_provider_message_once: without (provider_message_id IS NOT NULL)": "NULLs are distinct; the index is smaller.",
+    "memory.state said: no filter m.task_id == task_id and m.role is not Role.USER": (
+        "One task at a time: what it has said since its last message stands behind everybody's messages."
+    ),
+    "memory.state _put_task: without hold.node is not None in hold.node is not None and (not task.driven)": (
+        "An epoch that rises once too often fences nobody."
+    ),
+    "memory.state _put_task: never if stored is not None": "Who decides has read the number from the store.",
+    "memory.state _append: without logged.task_id is not None in isinstance(logged.event, TaskQueued) and "
+    "logged.task_id is not None": "For the type checker: a task that is queued has an id.",
+    "memory.store MemoryStore.history: without first in first and shelf.messages[first].role is not Role.USER": (
+        "The first message of a session is a user's."
+    ),
+    "memory.store _view: no filter task.is_live": "What has begun stands first, so the first is live or none is.",
+}

@@ -80,6 +80,17 @@ class BooksContract:
         assert (await store.usage(TENANT, None, None, GroupBy.DAY)).total.cost_usd == 2 * COST
         assert len(await store.deliveries(TENANT, None, 10)) == 3
 
+    async def test_calls_whose_provider_gives_no_id_are_all_paid(self, store: Store, leases: Leases) -> None:
+        talk = a_talk(store, leases)
+        await talk.admit()
+        grant = await talk.take()
+        turn, closed = grant.turn, CallClosed(usage=USAGE)
+        for _ in range(2):
+            await talk.say(turn, grant.lease, OPENED, closed)
+            turn = await store.turn(TENANT, turn.task.id)
+        assert turn.usage.cost_usd == 2 * COST
+        assert (await store.usage(TENANT, None, None, GroupBy.DAY)).total.cost_usd == 2 * COST
+
     async def test_a_cut_call_is_billed_by_what_the_provider_had_counted(self, store: Store, leases: Leases) -> None:
         talk = a_talk(store, leases)
         await talk.admit()

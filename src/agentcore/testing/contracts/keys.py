@@ -33,6 +33,7 @@ class KeysContract:
     async def test_a_released_key_is_free(self, store: Store) -> None:
         assert await store.begin(a_key()) is None
         await store.release(a_key())
+        await store.release(a_key())  # and is not released twice
         assert await store.begin(a_key(request="11")) is None
 
     async def test_a_receipt_is_stored_with_the_effect_or_not_at_all(self, store: Store, leases: Leases) -> None:

@@ -22,7 +22,7 @@ from agentcore.events import (
     ToolResult,
     ToolUse,
 )
-from agentcore.ids import ChangeId, NodeId
+from agentcore.ids import ChangeId, NodeId, TaskId
 from agentcore.messages import FilePart, Role, TextPart, ThinkingPart
 from agentcore.ports import Fenced, Leases, Stale, Store
 from agentcore.receive import receive
@@ -228,7 +228,10 @@ class StoreContract:
         for event in (CallOpened(model="m", input_tokens=1), Finished()):
             with pytest.raises(Fenced):
                 await talk.say(grant.turn, stranger, event)
-        assert await leases.renew([stranger]) == {}
+        unknown = evolve(grant.lease, task_id=TaskId(an_id()))
+        with pytest.raises(Fenced):
+            await talk.say(grant.turn, unknown, CallOpened(model="m", input_tokens=1))
+        assert await leases.renew([stranger, unknown]) == {}
         assert await leases.renew([evolve(grant.lease, epoch=grant.lease.epoch + 1)]) == {}
 
     async def test_what_comes_with_text_begins_where_the_log_ends_too(self, store: Store, leases: Leases) -> None:
@@ -259,8 +262,35 @@ class StoreContract:
         assert await store.last_change(TENANT, grant.turn.task.id) is None
         turn, _ = await talk.say(grant.turn, grant.lease, CallOpened(model="m", input_tokens=9))
         change = await store.last_change(TENANT, turn.task.id)
-        await talk.say(turn, grant.lease, TextDelta("x" * 5000))
+        turn, _ = await talk.say(turn, grant.lease, TextDelta("x" * 5000))
         assert await store.last_change(TENANT, turn.task.id) == change
+        _, unnamed = receive(turn, ToolUse(tool_use_id="1", tool_name="t", input={}), now())
+        await store.commit(unnamed, grant.lease)
+        assert await store.last_change(TENANT, turn.task.id) == change
+
+    async def test_the_ledger_leaves_out_what_it_has(self, store: Store, leases: Leases) -> None:
+        talk = a_talk(store, leases)
+        await talk.admit()
+        grant = await talk.take()
+        turn, _ = await talk.say(grant.turn, grant.lease, CallOpened(model="m", input_tokens=9))
+        turn, changes = receive(turn, CallClosed(usage=USAGE, provider_message_id="p1"), now())
+        (ledger,) = changes.ledgers
+        (record,) = ledger.settled
+        for other in (record, record, evolve(record, key="1:9"), evolve(record, provider_message_id="p2")):
+            await store.commit(evolve(changes, ledgers=(evolve(ledger, settled=(other,)),)), grant.lease)
+        stored = await store.turn(TENANT, turn.task.id)
+        assert (stored.usage.input_tokens, stored.usage.output_tokens) == (10, 5)
+        assert len(await store.deliveries(TENANT, None, 10)) == 1
+
+    async def test_a_call_begins_once(self, store: Store, leases: Leases) -> None:
+        talk = a_talk(store, leases)
+        await talk.admit()
+        grant = await talk.take()
+        turn, changes = receive(grant.turn, CallOpened(model="m", input_tokens=9), now())
+        for _ in range(2):
+            await store.commit(changes, grant.lease)
+        stored = await store.turn(TENANT, turn.task.id)
+        assert (stored.calls, stored.call) == (1, turn.call)
 
     async def test_an_approval_is_decided_once(self, store: Store, leases: Leases) -> None:
         talk = a_talk(store, leases)
@@ -306,6 +336,20 @@ class StoreContract:
         await store.erase(*talks[1].place)
         assert await store.blobs(TENANT, [digest]) == {}
 
+    async def test_erasing_looks_at_no_other_tenant(self, store: Store, leases: Leases) -> None:
+        data = b"%PDF-1.7 the same for two"
+        digest = hashlib.sha256(data).hexdigest()
+        part = FilePart(media_type="application/pdf", sha256=digest, size=len(data))
+        blob = Blob(sha256=digest, media_type="application/pdf", data=data)
+        mine, theirs = a_talk(store, leases), a_talk(store, leases, OTHER)
+        for talk in (mine, theirs):
+            await talk.admit(evolve(a_prompt(), parts=(part,), blobs=(blob,)))
+            grant = await talk.take()
+            await talk.say(grant.turn, grant.lease, Finished())
+        await store.erase(*mine.place)
+        assert await store.blobs(TENANT, [digest]) == {}
+        assert await store.blobs(OTHER, [digest]) == {digest: blob}
+
     async def test_what_an_engine_says_of_a_tool_can_be_stored(self, store: Store, leases: Leases) -> None:
         talk = a_talk(store, leases)
         await talk.admit()
@@ -322,3 +366,5 @@ class StoreContract:
         changes = Changes(tenant_id=TENANT, session_id=session.id, at=now(), session=session)
         with pytest.raises(SessionNotFound):
             await store.commit(changes)
+        with pytest.raises(SessionNotFound):
+            await store.commit(evolve(changes, session=None, log=(Logged(event=OAuthPrompted(provider="p", url="u")),)))
