@@ -6,7 +6,9 @@ Law: only what repeats another guard, or saves work and changes nothing, stands 
 from collections.abc import Mapping
 
 REDUNDANT: Mapping[str, str] = {
-    "usage_provider_message_once: without (provider_message_id IS NOT NULL)": "NULLs are distinct; the index is smaller.",
+    "usage_provider_message_once: without (provider_message_id IS NOT NULL)": (
+        "NULLs are distinct; the predicate makes the index small."
+    ),
     "memory.state said: no filter m.task_id == task_id and m.role is not Role.USER": (
         "One task at a time: what it has said since its last message stands behind everybody's messages."
     ),
@@ -20,4 +22,11 @@ REDUNDANT: Mapping[str, str] = {
         "The first message of a session is a user's."
     ),
     "memory.store _view: no filter task.is_live": "What has begun stands first, so the first is live or none is.",
+    "memory.leases MemoryLeases.take: without shelf is None in shelf is None or found is None": (
+        "For the type checker: nothing is found on no shelf."
+    ),
+    "memory.leases MemoryLeases.renew: without shelf is None in shelf is None or hold is None or hold.epoch != "
+    "lease.epoch or (hold.node != lease.node)": "For the type checker: there is no hold on no shelf.",
+    "memory.leases MemoryLeases._is_lost: without hold.expires_at is not None in hold.expires_at is not None and "
+    "hold.expires_at <= self.clock.now()": "For the type checker: only the hold of a driven task is asked.",
 }

@@ -266,6 +266,8 @@ class StoreContract:
         assert await store.last_change(TENANT, turn.task.id) == change
         _, unnamed = receive(turn, ToolUse(tool_use_id="1", tool_name="t", input={}), now())
         await store.commit(unnamed, grant.lease)
+        prompted = Logged(event=OAuthPrompted(provider="p", url="u"))
+        await store.commit(evolve(turn.nothing(now()), id=ChangeId(an_id()), log=(prompted,)))  # nobody's lease
         assert await store.last_change(TENANT, turn.task.id) == change
 
     async def test_the_ledger_leaves_out_what_it_has(self, store: Store, leases: Leases) -> None:
