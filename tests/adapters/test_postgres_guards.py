@@ -1,77 +1,44 @@
 """The database refuses what the domain would never ask: each guard is raised once, by hand."""
 
 import re
-from collections.abc import Iterator
-from typing import Any
 
 import psycopg
 import pytest
 from psycopg import errors as pg
-from tests.support.database import Server
+from tests.support import guarded
+from tests.support.guarded import (
+    APPROVAL,
+    BLOB,
+    CALL,
+    DATA,
+    DONE,
+    EVENT,
+    GOAL,
+    HASH,
+    IDS,
+    KEY,
+    MESSAGE,
+    NONE,
+    OUTBOX,
+    QUEUED,
+    REF,
+    RUNNING,
+    S1,
+    S2,
+    S3,
+    SESSION,
+    USAGE,
+    X_HASH,
+    Connection,
+    a_task,
+    a_task_that_is,
+    connected,
+)
 
 from agentcore.task import FINAL, TaskStatus
 from agentcore_adapters.postgres import guard
 
-Connection = psycopg.Connection[tuple[Any, ...]]
-S1, S2, S3 = (f"00000000-0000-0000-0000-00000000000{n}" for n in (1, 2, 3))
-RUNNING, QUEUED, DONE, NONE, GOAL = (f"00000000-0000-0000-0000-0000000000{n}" for n in (11, 12, 13, 99, 14))
-IDS = {"S1": S1, "S2": S2, "S3": S3, "RUNNING": RUNNING, "QUEUED": QUEUED, "DONE": DONE, "NONE": NONE}
-
-SESSION = "INSERT INTO session VALUES ('a', '{0}', 'me', 'e', '', false, '{1}', 1, now(), now());"
-TASK = """INSERT INTO task
-            (tenant_id, id, session_id, number, priority, engine, params, prompt, status, version, attempt, crashes,
-             deadline, created_at, started_at, completed_at, lease_epoch, lease_owner, lease_expires_at, stop_code,
-             error_code)
-          VALUES ('a', '{id}', '{session}', 2, 0, 'e', '{{}}', '[]', '{status}', 1, 1, 0, now(),
-                  now(), {started}, {completed}, {epoch}, {owner}, {expires}, {stop}, {error});"""
-EVENT = "INSERT INTO session_event VALUES ('a', '{S1}', 1, 0, NULL, 0, '{{\"type\": \"session_opened\"}}', now());"
-MESSAGE = "INSERT INTO message VALUES ('a', '{0}', {1}, 0, '{2}', '{RUNNING}', '{3}', '{4}', {5}, now());"
-APPROVAL = """INSERT INTO approval VALUES
-                ('a', '{0}', '{1}', 'u', 't', '{{}}', 'h', now(), now(), {2}, 'cancel', {4}, NULL, {3});"""
-CALL = "INSERT INTO provider_call VALUES ('a', '{RUNNING}', '1:1', 'm', 1, 0, now());"
-USAGE = """INSERT INTO usage_record VALUES
-             ('{0}', '{RUNNING}', '{S1}', '{1}', '{2}', 'e', 'm', '{3}', '{4}', {5}, 0, 0, 0, 0, NULL, now());"""
-OUTBOX = "INSERT INTO outbox VALUES ('a', '{RUNNING}', '{0}', '{1}', now(), {3}, {4}, NULL, {2});"
-KEY = "INSERT INTO idempotency_key VALUES ('a', 's', 'r', {0}, 'h', now(), {1}, NULL, now());"
-BLOB = "INSERT INTO blob SELECT '{0}', {1}, 'image/png', d, now() FROM (SELECT {2}::bytea) AS x (d);"
-HASH, DATA = "encode(sha256(d), 'hex')", "'x'"
-REF = "INSERT INTO blob_ref VALUES ('a', '{0}', {1});"
-X_HASH = "encode(sha256('x'), 'hex')"
-
-
-def a_task(task: str = NONE, session: str = S1, status: str = "queued", **columns: str) -> str:
-    """Write the INSERT of a task."""
-    given = (
-        dict.fromkeys(("started", "completed", "owner", "expires", "stop", "error"), "NULL") | {"epoch": "0"} | columns
-    )
-    return TASK.format(id=task, session=session, status=status, **given)
-
-
-def a_task_that_is(status: TaskStatus, task: str = NONE, session: str = S3) -> str:
-    """Write the INSERT of a task that stands where it is said to."""
-    columns = {} if status is TaskStatus.QUEUED else {"started": "now()", "epoch": "1"}
-    if status in {TaskStatus.RUNNING, TaskStatus.AWAITING_APPROVAL, TaskStatus.CANCELLING}:
-        columns |= {"owner": "'n1'", "expires": "now()"}
-    if status in FINAL:
-        columns["completed"] = "now()"
-    return a_task(task, session, status.value, **columns, stop="'USER_CANCEL'", error="'DEADLINE'")
-
-
-WORLD = "".join(
-    [
-        "INSERT INTO tenant (id) VALUES ('a'), ('b');",
-        *(SESSION.format(S1, "active"), SESSION.format(S2, "active"), SESSION.format(S3, "closed")),
-        f"INSERT INTO log_head VALUES ('a', '{S1}');",
-        a_task_that_is(TaskStatus.RUNNING, RUNNING, S1),
-        a_task_that_is(TaskStatus.QUEUED, QUEUED, S1),
-        a_task_that_is(TaskStatus.COMPLETED, DONE, S2),
-        *(EVENT.format(**IDS), MESSAGE.format(S1, 1, "m1", "user", "[]", "false", **IDS)),
-        *(BLOB.format("a", HASH, DATA), REF.format(S1, X_HASH), APPROVAL.format(NONE, RUNNING, "NULL", "NULL", "NULL")),
-        *(CALL.format(**IDS), USAGE.format("a", "1:1", "p1", "completed", "exact", 1, **IDS)),
-        OUTBOX.format("1:1", "e1", "NULL", "now()", 0, **IDS),
-        KEY.format("'k'", "NULL"),
-    ]
-)
+addresses, owner = guarded.addresses, guarded.owner
 MOVE = "UPDATE task SET version = version + 1, "
 CASES: dict[str, str] = {
     "tenant_pk": "INSERT INTO tenant (id) VALUES ('a')",
@@ -162,74 +129,8 @@ FURTHER = (  # what else a guard refuses, where it guards more than one thing
     ("idempotency_key_form", KEY.format("repeat('k', 256)", "NULL")),
 )
 # What each role may do, by hand: UPDATE of some columns only is not among it.
-MAY = """
-    session_event      app SELECT INSERT DELETE         worker SELECT INSERT DELETE
-    message            app SELECT INSERT                worker SELECT
-    provider_call      app SELECT INSERT DELETE         worker SELECT
-    usage_record       app SELECT INSERT                worker SELECT
-    outbox             app SELECT INSERT                worker SELECT DELETE
-    tenant             app SELECT INSERT                worker SELECT
-    session            app SELECT INSERT UPDATE DELETE  worker SELECT
-    log_head           app SELECT INSERT UPDATE         worker SELECT UPDATE
-    task               app SELECT INSERT UPDATE         worker SELECT UPDATE
-    approval           app SELECT INSERT UPDATE         worker SELECT
-    idempotency_key    app SELECT INSERT UPDATE DELETE  worker SELECT DELETE
-    blob               app SELECT INSERT DELETE         worker SELECT DELETE
-    blob_ref           app SELECT INSERT                worker SELECT
-    task_transition    app SELECT                       worker SELECT
-    schema_migration   app                              worker SELECT                 service SELECT
-"""
 # Its key begins with task_pk's, which speaks first.  It is there for the lock it makes PostgreSQL take: tested below.
 NEVER_RAISED = {"task_fence"}
-APPEND_ONLY = ("session_event", "message", "provider_call", "usage_record")
-
-
-@pytest.fixture(scope="module")
-def addresses(postgres: Server) -> tuple[str, str]:
-    owner, service = postgres.fresh()
-    with psycopg.connect(owner) as connection:
-        connection.execute("SET search_path = agentcore")
-        connection.execute(WORLD.encode())
-    return owner, service
-
-
-def connected(address: str) -> Connection:
-    connection = psycopg.connect(address, options="-c search_path=agentcore")
-    connection.execute("SET lock_timeout = '200ms'")
-    connection.commit()
-    return connection
-
-
-@pytest.fixture
-def owner(addresses: tuple[str, str]) -> Iterator[Connection]:
-    with connected(addresses[0]) as connection:
-        yield connection
-        connection.rollback()
-
-
-@pytest.fixture
-def service(addresses: tuple[str, str]) -> Iterator[Connection]:
-    with connected(addresses[1]) as connection:
-        yield connection
-        connection.rollback()
-
-
-def become(connection: Connection, role: str, tenant: str | None = None) -> None:
-    connection.rollback()
-    connection.execute("SELECT set_config('role', %s, true)", [role])
-    if tenant is not None:
-        connection.execute("SELECT set_config('agentcore.tenant', %s, true)", [tenant])
-
-
-def tables_of_tenants(connection: Connection) -> dict[str, bool]:
-    """Return the tables that hold tenants' rows, partitions apart, and whether row security binds even the owner."""
-    return dict(
-        connection.execute(
-            "SELECT DISTINCT c.relname, c.relrowsecurity AND c.relforcerowsecurity FROM pg_class c "
-            "JOIN pg_attribute a ON a.attrelid = c.oid WHERE c.relnamespace = 'agentcore'::regnamespace "
-            "AND c.relkind IN ('r', 'p') AND NOT c.relispartition AND (a.attname = 'tenant_id' OR c.relname = 'tenant')"
-        ).fetchall()
-    )
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -312,119 +213,3 @@ def test_the_fence_makes_a_forgotten_lock_wait_for_the_flusher(addresses: tuple[
         with pytest.raises(pg.LockNotAvailable):
             other.execute("UPDATE task SET status = 'queued', version = 2 WHERE id = %s", [RUNNING])
         other.rollback()
-
-
-FLUSH = (
-    "SELECT task_id, seq, text_pos FROM flush(ARRAY['{tenant}'], ARRAY['{session}'::uuid], ARRAY['{task}'::uuid], "
-    "ARRAY[{epoch}::bigint], ARRAY[1], ARRAY['text'], ARRAY[{start}::bigint], ARRAY['abc'], ARRAY[now()])"
-)
-GOOD = {"tenant": "a", "session": S1, "task": RUNNING, "epoch": 1, "start": 0}
-
-
-def in_the_other_tenant(connection: Connection) -> None:
-    """Make a session with the same id there, and logs that stand where the first one stands."""
-    connection.execute((SESSION.format(S1, "active").replace("('a'", "('b'")).encode())
-    connection.execute(f"INSERT INTO log_head VALUES ('b', '{S1}'), ('a', '{S2}')".encode())
-    connection.execute("UPDATE log_head SET head = 1 WHERE tenant_id = 'a'")
-
-
-def test_text_is_appended_to_its_own_log_only(owner: Connection) -> None:
-    in_the_other_tenant(owner)
-    (row,) = owner.execute(FLUSH.format(**GOOD).encode()).fetchall()
-    assert (str(row[0]), *row[1:]) == (RUNNING, 2, 3)
-    heads = owner.execute("SELECT tenant_id, session_id::text, head, text_pos FROM log_head").fetchall()
-    assert set(heads) == {("a", S1, 2, 3), ("b", S1, 0, 0), ("a", S2, 1, 0)}
-
-
-@pytest.mark.parametrize(
-    "wrong",
-    [{"tenant": "b"}, {"session": S2}, {"task": DONE, "session": S2}, {"task": NONE}, {"epoch": 2}, {"start": 1},
-     {"task": QUEUED, "epoch": 0}],
-    ids=str,
-)  # fmt: skip
-def test_text_that_is_not_its_drivers_is_left_out(owner: Connection, wrong: dict[str, object]) -> None:
-    in_the_other_tenant(owner)
-    assert owner.execute(FLUSH.format(**(GOOD | wrong)).encode()).fetchall() == []
-
-
-def test_text_waits_for_whoever_changes_the_epoch(addresses: tuple[str, str], owner: Connection) -> None:
-    owner.execute("SELECT FROM task WHERE id = %s FOR UPDATE", [RUNNING])
-    with connected(addresses[0]) as other:
-        with pytest.raises(pg.LockNotAvailable):
-            other.execute(FLUSH.format(**GOOD).encode())
-        other.rollback()
-
-
-def test_row_security_binds_every_table_of_tenants(owner: Connection) -> None:
-    tables = tables_of_tenants(owner)
-    assert len(tables) >= 12
-    assert all(tables.values()), tables
-
-
-def test_without_a_tenant_there_are_no_rows(owner: Connection, service: Connection) -> None:
-    for tenant in (None, "", "b"):
-        for table in tables_of_tenants(owner).keys() - {"tenant"}:
-            become(service, "agentcore_app", tenant)
-            assert service.execute(f"SELECT count(*) FROM {table}".encode()).fetchone() == (0,), (table, tenant)
-    become(service, "agentcore_app", "a")
-    assert service.execute("SELECT id FROM tenant").fetchall() == [("a",)]
-    assert service.execute("SELECT count(*) FROM task").fetchone() == (3,)
-
-
-def test_nobody_writes_for_another_tenant(service: Connection) -> None:
-    become(service, "agentcore_app", "b")
-    with pytest.raises(pg.InsufficientPrivilege):
-        service.execute(SESSION.format(NONE, "active").encode())
-    become(service, "agentcore_app", "b")
-    assert service.execute("UPDATE session SET version = 2").rowcount == 0
-    assert service.execute("DELETE FROM session").rowcount == 0
-
-
-def test_the_login_itself_may_do_nothing(owner: Connection, service: Connection) -> None:
-    for table in tables_of_tenants(owner):
-        service.rollback()
-        with pytest.raises(pg.InsufficientPrivilege):
-            service.execute(f"SELECT FROM {table}".encode())
-
-
-def test_each_role_may_do_what_is_written_here(owner: Connection) -> None:
-    found = owner.execute(
-        "SELECT c.relname, r.role, p.privilege FROM pg_class c "
-        "CROSS JOIN unnest(ARRAY['app', 'worker', 'service']) AS r (role) "
-        "CROSS JOIN unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE', 'TRUNCATE', 'TRIGGER']) AS p (privilege) "
-        "WHERE c.relnamespace = 'agentcore'::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition "
-        "AND has_table_privilege('agentcore_' || r.role, c.oid, p.privilege)"
-    ).fetchall()
-    written = set()
-    for line in MAY.strip().splitlines():
-        table, *words = line.split()
-        role = ""
-        for word in words:
-            role = word if word.islower() else role
-            written |= {(table, role, word)} if word.isupper() else set()
-    assert set(found) == written
-
-
-@pytest.mark.parametrize("role", ["agentcore_app", "agentcore_worker"])
-def test_the_log_the_messages_and_the_ledger_are_append_only(service: Connection, role: str) -> None:
-    updates = [f"UPDATE {table} SET created_at = now()" for table in APPEND_ONLY]
-    for statement in (*updates, "DELETE FROM usage_record", "TRUNCATE usage_record"):
-        become(service, role, "a")
-        with pytest.raises(pg.InsufficientPrivilege):
-            service.execute(statement.encode())
-
-
-def test_the_app_cannot_reach_a_partition_past_its_row_security(owner: Connection, service: Connection) -> None:
-    partitions = owner.execute(
-        "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = 'session_event'::regclass"
-    ).fetchall()
-    assert len(partitions) == 9  # eight days and the rest
-    for (partition,) in partitions:
-        become(service, "agentcore_app", "a")
-        with pytest.raises(pg.InsufficientPrivilege):
-            service.execute(f"SELECT FROM {partition}".encode())
-
-
-def test_no_function_runs_with_its_owners_rights(owner: Connection) -> None:
-    owners = "SELECT proname FROM pg_proc WHERE pronamespace = 'agentcore'::regnamespace AND prosecdef"
-    assert owner.execute(owners).fetchall() == []

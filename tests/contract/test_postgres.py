@@ -1,13 +1,16 @@
 """The PostgreSQL adapters keep the promises of their ports."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 
+import anyio
 import psycopg
 import pytest
 from tests.support.database import Server
 
 from agentcore.changes import Receipt
 from agentcore.errors import KeyInFlight
+from agentcore.events import CallOpened, Finished
 from agentcore.ports import Lease
 from agentcore.testing.contracts import BooksContract, KeysContract, LeasesContract, ReadingContract, StoreContract
 from agentcore.testing.making import a_key, a_talk
@@ -87,3 +90,87 @@ async def test_a_reservation_and_an_answer_run_out(opened: Opened) -> None:
     assert await store.begin(a_key()) is not None
     await age("created_at", 60)
     assert await store.begin(a_key()) is None
+
+
+@asynccontextmanager
+async def holding(owner: str, lock: str) -> AsyncIterator[None]:
+    """Hold rows as another transaction does that is under way."""
+    async with await psycopg.AsyncConnection.connect(owner, options="-c search_path=agentcore") as connection:
+        await connection.execute(lock.encode())
+        yield
+        await connection.rollback()
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("table", ["session", "task"])
+async def test_what_somebody_holds_just_now_is_not_taken(opened: Opened, table: str) -> None:
+    store, leases, owner = opened
+    talk = a_talk(store, leases)
+    await talk.admit()
+    async with holding(owner, f"SELECT FROM {table} FOR UPDATE"):
+        with anyio.fail_after(1):
+            assert await leases.take(*talk.place, talk.node) is None
+    assert await leases.take(*talk.place, talk.node) is not None
+
+
+@pytest.mark.anyio
+async def test_a_beat_waits_for_nobody_and_what_is_held_is_still_ours(opened: Opened) -> None:
+    store, leases, owner = opened
+    talk = a_talk(store, leases)
+    task = await talk.admit()
+    grant = await talk.take()
+    async with holding(owner, "SELECT FROM task FOR UPDATE"):
+        with anyio.fail_after(1):
+            assert await leases.renew([grant.lease]) == {task.id: (grant.lease, grant.turn.task.version)}
+    lease, _ = (await leases.renew([grant.lease]))[task.id]
+    assert lease.trusted_until > grant.lease.trusted_until
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("table", ["session", "task", "log_head"])
+async def test_a_commit_waits_for_whoever_is_under_way(opened: Opened, table: str) -> None:
+    store, leases, owner = opened
+    talk = a_talk(store, leases)
+    await talk.admit()
+    grant = await talk.take()
+    ended: list[str] = []
+
+    async def end() -> None:
+        await talk.say(grant.turn, grant.lease, Finished())
+        ended.append("the commit")
+
+    async with anyio.create_task_group() as tasks:
+        async with holding(owner, f"SELECT FROM {table} FOR NO KEY UPDATE"):
+            tasks.start_soon(end)
+            await until_blocked(owner)
+            ended.append("the other")
+    assert ended == ["the other", "the commit"]
+
+
+@pytest.mark.anyio
+async def test_the_last_change_is_asked_for_once_no_commit_is_under_way(opened: Opened) -> None:
+    store, leases, owner = opened
+    talk = a_talk(store, leases)
+    task = await talk.admit()
+    grant = await talk.take()
+    await talk.say(grant.turn, grant.lease, CallOpened(model="m", input_tokens=1))
+    answers: list[object] = []
+
+    async def ask() -> None:
+        answers.append(await store.last_change(task.tenant_id, task.id))
+
+    async with anyio.create_task_group() as tasks:
+        async with holding(owner, "UPDATE task SET change_id = gen_random_uuid()"):
+            tasks.start_soon(ask)
+            await until_blocked(owner)
+            assert answers == []
+    assert len(answers) == 1
+
+
+async def until_blocked(owner: str) -> None:
+    """Wait until a transaction of the service waits for a lock."""
+    waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    async with await psycopg.AsyncConnection.connect(owner, autocommit=True) as connection:
+        with anyio.fail_after(5):
+            while (await (await connection.execute(waits.encode())).fetchone()) == (0,):
+                await anyio.sleep(0.01)

@@ -21,7 +21,7 @@ STORIES = Look(
     whole=True,
 )
 BILLING = Look(("tests/hazards/test_b_billing.py",), "memory and B2", whole=True)
-GUARDS = Look(("tests/adapters/test_postgres_guards.py",))
+GUARDS = Look(("tests/adapters/test_postgres_guards.py", "tests/adapters/test_postgres_security.py"))
 
 DOMAIN: Mapping[str, tuple[Look, ...]] = {
     **dict.fromkeys(

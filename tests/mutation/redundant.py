@@ -29,4 +29,10 @@ REDUNDANT: Mapping[str, str] = {
     "lease.epoch or (hold.node != lease.node)": "For the type checker: there is no hold on no shelf.",
     "memory.leases MemoryLeases._is_lost: without hold.expires_at is not None in hold.expires_at is not None and "
     "hold.expires_at <= self.clock.now()": "For the type checker: only the hold of a driven task is asked.",
+    "postgres.writer _put_task: without task.driven in task.driven and take is not None": (
+        "Only a task that begins is taken, and what begins is driven."
+    ),
+    "postgres.writer _put_rest: always if call.price": "The JSON of no price is read back as no price.",
+    "postgres.leases PostgresLeases._take: without row['completed_at'] is not None in row is None or "
+    "row['completed_at'] is not None": "The session's lock, taken before, keeps the task from ending meanwhile.",
 }

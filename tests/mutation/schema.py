@@ -13,7 +13,7 @@ from tests.mutation import predicates
 from tests.mutation.mutant import Look, Mutant
 
 LOOKS = (
-    Look(("tests/adapters/test_postgres_guards.py",)),
+    Look(("tests/adapters/test_postgres_guards.py", "tests/adapters/test_postgres_security.py")),
     Look(("tests/contract/test_postgres.py",)),
 )
 CONSTRAINTS = """

@@ -9,7 +9,7 @@ from attrs import evolve
 
 from agentcore.commands import Cancel, Decide, Recover
 from agentcore.events import ApprovalRequired, Ended, Finished, TextDelta
-from agentcore.ids import ApprovalId, NodeId
+from agentcore.ids import ApprovalId, NodeId, SessionId
 from agentcore.obey import obey
 from agentcore.ports import Fenced, Grant, Lease, Leases, Store
 from agentcore.task import OnCrash, TaskStatus
@@ -44,6 +44,14 @@ class LeasesContract:
         await talk.take()
         assert await leases.take(*talk.place, NODE_2) is None
         assert await leases.waiting(10) == []
+
+    async def test_nothing_is_taken_where_nothing_waits(self, store: Store, leases: Leases) -> None:
+        talk = a_talk(store, leases)
+        await talk.admit()
+        grant = await talk.take()
+        await talk.say(grant.turn, grant.lease, Finished())
+        assert await leases.take(*talk.place, NODE_2) is None
+        assert await leases.take(TENANT, SessionId(an_id()), NODE_2) is None
 
     async def test_of_many_takers_one_wins(self, store: Store, leases: Leases) -> None:
         talk = a_talk(store, leases)
