@@ -35,4 +35,18 @@ REDUNDANT: Mapping[str, str] = {
     "postgres.writer _put_rest: always if call.price": "The JSON of no price is read back as no price.",
     "postgres.leases PostgresLeases._take: without row['completed_at'] is not None in row is None or "
     "row['completed_at'] is not None": "The session's lock, taken before, keeps the task from ending meanwhile.",
+    "postgres.leases PostgresLeases._take: without row['lease_owner'] is not None in row['lease_owner'] is not None "
+    "and row['is_lost']": "Without an owner there is no time that could be over: task_lease_is_whole.",
+    "postgres.leases PostgresLeases._take: without row['lease_owner'] is not None in row['lease_owner'] is not None "
+    "or row['status'] != 'queued'": "What is queued has no owner: task_works_under_a_lease.",
+    "postgres.flusher Flusher.run: never if not self._waiting": "It waits to save work: no text is stored at once.",
+    "postgres.flusher Flusher._flush: no filter item.lease.task_id not in stored": (
+        "What is asked about those that are stored is not looked at."
+    ),
+    "postgres.flusher _fail: never if not item.done.is_set()": "Nobody looks at an item again that is done.",
+    "postgres.store PostgresStore.commit: without lease is not None in lease is not None and changes.is_text_only": (
+        "Only a driver has text to store."
+    ),
+    "postgres.store PostgresStore.begin.work: without row is None in row is None or (row['request_sha256'] == "
+    "key.request_sha256 and row['status'] is None)": "The insert has locked the row that it ran into.",
 }

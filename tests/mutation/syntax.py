@@ -82,11 +82,9 @@ def _operands(node: ast.AST, name: str) -> Iterator[Change]:
 
 def _is_truth(value: ast.expr) -> bool:
     """Tell whether operands are conditions, and not a value with its default."""
-    if isinstance(value, ast.BoolOp):
-        return all(map(_is_truth, value.values))
-    if isinstance(value, ast.UnaryOp):
-        return isinstance(value.op, ast.Not)
-    return isinstance(value, ast.Compare | ast.Call | ast.Attribute)
+    parts = value.values if isinstance(value, ast.BoolOp) else [value]
+    return any(isinstance(part, ast.Compare) or (isinstance(part, ast.UnaryOp) and isinstance(part.op, ast.Not))
+               for part in parts)  # fmt: skip
 
 
 def _called(value: ast.expr) -> ast.expr:
