@@ -14,6 +14,7 @@ from tests.mutation.plants import PLANTS, Plant
 
 SOURCES = Path(__file__).parent.parent.parent / "src"
 CORE = Look(tuple(f"tests/core/test_{name}.py" for name in ("turn", "task", "admission", "session")))
+BY_HAND = Look(("tests/shell",))
 FOLLOW = Look(("tests/core/test_follow.py",))
 MEMORY = Look(("tests/contract/test_memory.py",))
 POSTGRES = Look(("tests/contract/test_postgres.py",))
@@ -41,11 +42,11 @@ STORES: Mapping[str, tuple[Look, ...]] = {
     "postgres/statements": (POSTGRES,),
 }
 SHELL: Mapping[str, tuple[Look, ...]] = {
-    **dict.fromkeys(("lane", "lanes", "reading", "pulse", "node", "runtime"), (SEEDS, STORIES)),
+    **dict.fromkeys(("lane", "lanes", "reading", "pulse", "node", "runtime"), (BY_HAND, SEEDS, STORIES)),
     "follow": (FOLLOW, SEEDS),
     "feed": (SEEDS, STREAMS),
     "asking": (CORE, STORIES),
-    "relay": (BILLING,),
+    "relay": (BY_HAND, BILLING),
 }
 
 #: What decides nothing about a task, a lease or a log: values, their codecs, and processes.  The rest is above.
