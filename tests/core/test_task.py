@@ -88,7 +88,7 @@ def test_the_table_is_all_there_is(status: TaskStatus, driven: bool, event: Task
     task = a_task(status, driven=driven)
     row = ROWS.get((status.value, driven, type(event).__name__))
     if row is None:
-        with pytest.raises(TaskConflict):
+        with pytest.raises(TaskConflict, match=rf"\b{'driven' if driven else 'undriven'} task that is {status}"):
             task.after(event, AT)
         return
     after = task.after(event, AT + timedelta(seconds=1))

@@ -13,7 +13,9 @@ from tests.mutation.mutant import Look, Mutant
 from tests.mutation.plants import PLANTS, Plant
 
 SOURCES = Path(__file__).parent.parent.parent / "src"
-CORE = Look(tuple(f"tests/core/test_{name}.py" for name in ("turn", "task", "admission", "session")))
+CORE = Look(
+    tuple(f"tests/core/test_{name}.py" for name in ("turn", "due", "receive", "obey", "task", "admission", "session"))
+)
 BY_HAND = Look(("tests/shell",))
 FOLLOW = Look(("tests/core/test_follow.py",))
 MEMORY = Look(("tests/contract/test_memory.py",))

@@ -49,4 +49,9 @@ REDUNDANT: Mapping[str, str] = {
     ),
     "postgres.store PostgresStore.begin.work: without row is None in row is None or (row['request_sha256'] == "
     "key.request_sha256 and row['status'] is None)": "The insert has locked the row that it ran into.",
+    "task LETS_GO: with TaskStarted": "What is started is driven, whatever else is said of its event.",
+    "pulse Pulse.tick: never if lane.is_busy": "What is begun twice waits for the lane's lock, and finds nothing due.",
+    "receive _finished: without summary in summary and (not turn.unspoken) and (turn.messages <= 1)": (
+        "An empty text is not heard."
+    ),
 }

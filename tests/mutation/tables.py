@@ -1,14 +1,15 @@
 """The transition table and the sets beside it, with a row less or a row more."""
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import get_args
 
 from agentcore.task import TRANSITIONS, TaskEvent, TaskStatus
 
 SETS = ("LIVE", "FINAL", "NEEDS_DRIVER", "LETS_GO")
 EVENTS = tuple(kind.__name__ for kind in get_args(TaskEvent))
-STATUSES = ("QUEUED", "RUNNING", "AWAITING", "CANCELLING", "COMPLETED", "FAILED", "CANCELLED")
+NAMES = ("QUEUED", "RUNNING", "AWAITING", "CANCELLING", "COMPLETED", "FAILED", "CANCELLED")
+STATUSES = dict(zip(NAMES, TaskStatus, strict=True))
 #: Where a row that is too many leads to: where the event leads to elsewhere.
 GOALS = {kind.__name__: becomes for row in TRANSITIONS.values() for kind, becomes in row.items()}
 Edit = tuple[str, str, str]  #: Where, what, and the changed source.
@@ -29,7 +30,9 @@ def edits(source: str) -> Iterator[Edit]:
     undriven = values["NEEDS_NO_DRIVER"]
     assert isinstance(undriven, ast.Dict)
     for key, members in zip(undriven.keys, undriven.values, strict=True):
-        yield from _members(tree, f"NEEDS_NO_DRIVER[{ast.unparse(key or members)}]", members)
+        status = ast.unparse(key or members)
+        rows = {kind.__name__ for kind in TRANSITIONS[STATUSES[status]]}  # without a row it is refused anyway
+        yield from _members(tree, f"NEEDS_NO_DRIVER[{status}]", members, rows)
 
 
 def _row(tree: ast.Module, row: ast.Dict, status: TaskStatus, event: str) -> Edit:
@@ -48,16 +51,19 @@ def _row(tree: ast.Module, row: ast.Dict, status: TaskStatus, event: str) -> Edi
     return edit
 
 
-def _members(tree: ast.Module, name: str, value: ast.expr | None) -> Iterator[Edit]:
+def _members(
+    tree: ast.Module, name: str, value: ast.expr | None, others: Iterable[str] | None = None
+) -> Iterator[Edit]:
     assert isinstance(value, ast.Call)
     (members,) = value.args
     assert isinstance(members, ast.Set)
     known = list(members.elts)
-    is_of_events = any(ast.unparse(member) in EVENTS for member in known)
+    if others is None:
+        others = EVENTS if any(ast.unparse(member) in EVENTS for member in known) else STATUSES
     for i, member in enumerate(known):
         members.elts = known[:i] + known[i + 1 :] or [ast.Constant(None)]
         yield name, f"without {ast.unparse(member)}", ast.unparse(tree)
-    for other in EVENTS if is_of_events else STATUSES:
+    for other in others:
         if other not in {ast.unparse(member) for member in known}:
             members.elts = [*known, ast.Name(other)]
             yield name, f"with {other}", ast.unparse(tree)
