@@ -2,15 +2,19 @@
 
 from decimal import Decimal
 
+import pytest
 from attrs import evolve
 
 from agentcore.admission import OnBusy, admit
 from agentcore.changes import Changes
-from agentcore.events import BlockEnded, CallClosed, CallOpened, EngineEvent, Finished, TextDelta
+from agentcore.ending import settle_call
+from agentcore.errors import TaskConflict
+from agentcore.events import BlockEnded, CallClosed, CallOpened, EngineEvent, Finished, TextDelta, ThinkingDelta
+from agentcore.messages import ThinkingPart
 from agentcore.receive import receive
 from agentcore.testing.making import a_prompt, a_session, now
 from agentcore.turn import Turn
-from agentcore.usage import Price, Usage
+from agentcore.usage import Outcome, Price, Usage
 
 AT = now()
 PRICE = Price(input=Decimal(3), output=Decimal(15))
@@ -33,6 +37,7 @@ def texts(changes: list[Changes]) -> list[str]:
 
 def test_a_signature_without_thinking_signs_nothing() -> None:
     assert heard(BlockEnded("sig"))[0].said == ()
+    assert heard(ThinkingDelta("hm"), BlockEnded("sig"), BlockEnded())[0].said == (ThinkingPart("hm", "sig"),)
     turn, _ = heard(TextDelta("x"), BlockEnded("sig"))
     assert [part for part in turn.said if hasattr(part, "signature")] == []
 
@@ -51,3 +56,9 @@ def test_a_summary_is_not_said_again() -> None:
     _, changes = heard(CallOpened(model="m", input_tokens=1), TextDelta("Hello"), CallClosed(usage=USAGE),
                        Finished(summary="Hello"))  # fmt: skip
     assert texts(changes) == ["Hello"]
+
+
+def test_a_call_is_settled_only_behind_its_text() -> None:
+    turn, _ = heard(CallOpened(model="m", input_tokens=1), TextDelta("told, and not durable"))
+    with pytest.raises(TaskConflict):
+        settle_call(turn, AT, Outcome.COMPLETED)

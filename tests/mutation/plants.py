@@ -49,12 +49,6 @@ PLANTS = (
         "return self.position",
     ),
     Plant(
-        "agentcore.ending",
-        "the table is asked after the text is stored",
-        "    turn.task.after(event, at)\n    outcome",
-        "    outcome",
-    ),
-    Plant(
         "agentcore.lane",
         "a lane is forgotten before it follows up",
         "self.__enter__()  # _follow_up",

@@ -54,4 +54,5 @@ REDUNDANT: Mapping[str, str] = {
     "receive _finished: without summary in summary and (not turn.unspoken) and (turn.messages <= 1)": (
         "An empty text is not heard."
     ),
+    "admission admit: no filter turn.task.is_live": "What has begun stands first, so the first is live or none is.",
 }
