@@ -35,8 +35,11 @@ from tests.support.guarded import (
     connected,
 )
 
+from agentcore.errors import SessionNotFound
+from agentcore.ports import Stale
 from agentcore.task import FINAL, TaskStatus
 from agentcore_adapters.postgres import guard
+from agentcore_adapters.postgres.errors import NO_ADVICE, advised, translated
 
 addresses, owner = guarded.addresses, guarded.owner
 MOVE = "UPDATE task SET version = version + 1, "
@@ -99,6 +102,16 @@ CASES: dict[str, str] = {
     "idempotency_key_form": KEY.format("''", "NULL"),
     "idempotency_answer_is_whole": KEY.format("'k2'", "201"),
 }
+# What a caller is told; whatever else is refused is a bug of ours, and is raised as it is.
+MEANS: dict[str, type[Exception]] = {
+    "task_one_live_per_session": Stale,
+    "task_final_is_final": Stale,
+    "task_transition_is_legal": Stale,
+    "task_pk": Stale,
+    "session_pk": Stale,
+    "log_head_session_fk": SessionNotFound,
+    "task_session_fk": SessionNotFound,
+}
 COLUMNS = re.findall(
     r"\w+",
     """tenant_id id session_id number priority engine params prompt status version attempt crashes deadline stop_code
@@ -145,6 +158,18 @@ def test_the_constraint_refuses_this_too(owner: Connection, name: str, statement
     with pytest.raises(psycopg.IntegrityError) as refused:
         owner.execute(statement.encode())
     assert refused.value.diag.constraint_name == name
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_refusal_is_known_by_the_name_of_its_constraint(owner: Connection, name: str) -> None:
+    kind = MEANS.get(name, psycopg.IntegrityError)
+    with pytest.raises(kind), translated():
+        owner.execute(CASES[name].encode())
+
+
+def test_what_a_server_says_comes_with_advice() -> None:
+    assert "free some space" in advised("It does not run", "FATAL: No space left on device")
+    assert NO_ADVICE in advised("It does not run", "FATAL: something odd")
 
 
 def test_every_column_but_the_leases_time_is_guarded(owner: Connection) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from typing import Any
 
 import anyio
 import psycopg
@@ -11,9 +12,9 @@ from tests.support.database import Server
 from agentcore.changes import Receipt
 from agentcore.errors import KeyInFlight
 from agentcore.events import CallOpened, Finished
-from agentcore.ports import Lease
+from agentcore.ports import Committed, Fenced, Lease
 from agentcore.testing.contracts import BooksContract, KeysContract, LeasesContract, ReadingContract, StoreContract
-from agentcore.testing.making import a_key, a_talk
+from agentcore.testing.making import TENANT, a_key, a_talk
 from agentcore_adapters.postgres.leases import PostgresLeases
 from agentcore_adapters.postgres.store import PostgresStore, postgres_store
 
@@ -92,13 +93,19 @@ async def test_a_reservation_and_an_answer_run_out(opened: Opened) -> None:
     assert await store.begin(a_key()) is None
 
 
+@pytest.mark.anyio
+async def test_what_is_read_together_is_one_snapshot(opened: Opened) -> None:
+    asked = ("SHOW transaction_isolation", ())
+    ((row,), _) = await opened[0].database.read(TENANT, asked, asked)
+    assert row["transaction_isolation"] == "repeatable read"
+
+
 @asynccontextmanager
-async def holding(owner: str, lock: str) -> AsyncIterator[None]:
-    """Hold rows as another transaction does that is under way."""
+async def holding(owner: str, lock: str) -> AsyncIterator[psycopg.AsyncConnection[Any]]:
+    """Hold rows as another transaction does that is under way, and commits at the end."""
     async with await psycopg.AsyncConnection.connect(owner, options="-c search_path=agentcore") as connection:
         await connection.execute(lock.encode())
-        yield
-        await connection.rollback()
+        yield connection
 
 
 @pytest.mark.anyio
@@ -145,6 +152,47 @@ async def test_a_commit_waits_for_whoever_is_under_way(opened: Opened, table: st
             await until_blocked(owner)
             ended.append("the other")
     assert ended == ["the other", "the commit"]
+
+
+@pytest.mark.anyio
+async def test_a_commit_goes_on_from_where_another_has_left_the_log(opened: Opened) -> None:
+    store, leases, owner = opened
+    talk = a_talk(store, leases)
+    await talk.admit()
+    grant = await talk.take()
+    head = (await store.log(*talk.place, 1, 1)).head
+    committed: list[Committed] = []
+
+    async def end() -> None:
+        committed.extend((await talk.say(grant.turn, grant.lease, Finished()))[1])
+
+    async with anyio.create_task_group() as tasks:
+        async with holding(owner, "UPDATE log_head SET head = head + 1"):  # as the flusher does: without the session
+            tasks.start_soon(end)
+            await until_blocked(owner)
+    assert [entry.seq for one in committed for entry in one.entries] == [head + 2]
+
+
+@pytest.mark.anyio
+async def test_a_commit_sees_the_lease_that_another_has_taken_meanwhile(opened: Opened) -> None:
+    store, leases, owner = opened
+    talk = a_talk(store, leases)
+    await talk.admit()
+    grant = await talk.take()
+    fenced: list[Fenced] = []
+
+    async def open_call() -> None:
+        try:
+            await talk.say(grant.turn, grant.lease, CallOpened(model="m", input_tokens=1))
+        except Fenced as error:
+            fenced.append(error)
+
+    async with anyio.create_task_group() as tasks:
+        async with holding(owner, "UPDATE task SET lease_owner = 'n2', lease_epoch = lease_epoch + 1"):
+            tasks.start_soon(open_call)
+            await until_blocked(owner)
+    assert len(fenced) == 1
+    assert (await store.turn(TENANT, grant.turn.task.id)).calls == 0
 
 
 @pytest.mark.anyio

@@ -26,6 +26,7 @@ STORIES = Look(
     "memory and not S3_ and not S1_races",
     whole=True,
 )
+GUARDS = Look(("tests/adapters/test_postgres_guards.py",))
 STREAMS = Look(("tests/hazards/test_e_events.py",), "memory and not E3_", whole=True)
 BILLING = Look(("tests/hazards/test_b_billing.py",), "memory and B2", whole=True)
 
@@ -38,10 +39,11 @@ DOMAIN: Mapping[str, tuple[Look, ...]] = {
 STORES: Mapping[str, tuple[Look, ...]] = {
     **dict.fromkeys(("memory/state", "memory/store", "memory/leases", "memory/books"), (MEMORY, SEEDS)),
     **dict.fromkeys(
-        (f"postgres/{name}" for name in ("writer", "leases", "flusher", "store", "books", "errors", "connection")),
+        (f"postgres/{name}" for name in ("writer", "leases", "flusher", "store", "books", "connection")),
         (POSTGRES,),
     ),
     "postgres/statements": (POSTGRES,),
+    "postgres/errors": (GUARDS,),
 }
 SHELL: Mapping[str, tuple[Look, ...]] = {
     **dict.fromkeys(("lane", "lanes", "reading", "pulse", "node", "runtime"), (BY_HAND, SEEDS, STORIES)),

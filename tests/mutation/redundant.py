@@ -55,4 +55,6 @@ REDUNDANT: Mapping[str, str] = {
         "An empty text is not heard."
     ),
     "admission admit: no filter turn.task.is_live": "What has begun stands first, so the first is live or none is.",
+    "postgres.connection Database._read: never if len(statements) == 1": "One statement is one snapshot either way.",
+    "postgres.statements SET_CHANGE: without completed_at IS NULL": "What is over has no lease: its driver is fenced.",
 }

@@ -30,9 +30,9 @@ def edits(source: str) -> Iterator[Edit]:
     undriven = values["NEEDS_NO_DRIVER"]
     assert isinstance(undriven, ast.Dict)
     for key, members in zip(undriven.keys, undriven.values, strict=True):
-        status = ast.unparse(key or members)
-        rows = {kind.__name__ for kind in TRANSITIONS[STATUSES[status]]}  # without a row it is refused anyway
-        yield from _members(tree, f"NEEDS_NO_DRIVER[{status}]", members, rows)
+        state = ast.unparse(key or members)
+        rows = {kind.__name__ for kind in TRANSITIONS[STATUSES[state]]}  # without a row it is refused anyway
+        yield from _members(tree, f"NEEDS_NO_DRIVER[{state}]", members, rows)
 
 
 def _row(tree: ast.Module, row: ast.Dict, status: TaskStatus, event: str) -> Edit:

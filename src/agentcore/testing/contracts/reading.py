@@ -7,7 +7,7 @@ from attrs import evolve
 
 from agentcore.commands import Cancel
 from agentcore.errors import SessionNotFound, TaskNotFound
-from agentcore.events import Broke, Ended, Finished, TextDelta
+from agentcore.events import Broke, Ended, Finished, TextDelta, ToolUse
 from agentcore.ids import EngineName
 from agentcore.messages import Role, TextPart
 from agentcore.ports import Leases, Store
@@ -75,10 +75,12 @@ class ReadingContract:
         page = await store.log(*talk.place, 2, 2)
         assert [entry.seq for entry in page.entries] == [2, 3]
         assert (page.head, page.is_driven, page.bound) == (4, True, 3)
-        await talk.say(grant.turn, grant.lease, TextDelta("abc"), Finished())
+        turn, _ = await talk.say(grant.turn, grant.lease, ToolUse(tool_use_id="1", tool_name="t", input={}))
+        assert (await store.log(*talk.place, 5, 10)).bound == 3  # the attempt goes on
+        await talk.say(turn, grant.lease, TextDelta("abc"), Finished())
         page = await store.log(*talk.place, 5, 10)
-        assert (page.head, page.position, page.is_driven, page.bound) == (6, 3, False, 6)
-        assert await store.heads([talk.place]) == {talk.session.id: 6}
+        assert (page.head, page.position, page.is_driven, page.bound) == (7, 3, False, 7)
+        assert await store.heads([talk.place]) == {talk.session.id: 7}
 
     async def test_entries_come_back_as_they_were_told(self, store: Store, leases: Leases) -> None:
         talk = a_talk(store, leases)
