@@ -7,6 +7,7 @@ from typing import Any
 import anyio
 import psycopg
 import pytest
+from attrs import evolve
 from tests.support.database import Server
 
 from agentcore.changes import Receipt
@@ -193,6 +194,29 @@ async def test_a_commit_sees_the_lease_that_another_has_taken_meanwhile(opened: 
             await until_blocked(owner)
     assert len(fenced) == 1
     assert (await store.turn(TENANT, grant.turn.task.id)).calls == 0
+
+
+@pytest.mark.anyio
+async def test_a_key_that_another_takes_over_meanwhile_stores_nothing(opened: Opened) -> None:
+    store, leases, owner = opened
+    talk = a_talk(store, leases)
+    await talk.admit()
+    await store.begin(a_key())
+    refused: list[KeyInFlight] = []
+
+    async def admit() -> None:
+        receipt = Receipt(key=a_key(), status=201, body="{}")
+        try:
+            await talk.admit(also=lambda changes: evolve(changes, receipt=receipt))
+        except KeyInFlight as error:
+            refused.append(error)
+
+    async with anyio.create_task_group() as tasks:
+        async with holding(owner, "UPDATE idempotency_key SET holder = 'two'"):
+            tasks.start_soon(admit)
+            await until_blocked(owner)
+    assert len(refused) == 1
+    assert len(await store.tasks(*talk.place, 0, 10)) == 1
 
 
 @pytest.mark.anyio

@@ -68,6 +68,8 @@ class KeysContract:
         assert replayed is not None
         assert (replayed.status, replayed.body) == (201, "{}")
         with pytest.raises(KeyInFlight):
+            await store.keep(Receipt(key=a_key(), status=500, body="another"))
+        with pytest.raises(KeyInFlight):
             await talk.admit(also=lambda changes: evolve(changes, receipt=Receipt(key=a_key(), status=201, body="")))
 
     async def test_a_key_is_one_callers_for_one_route(self, store: Store, leases: Leases) -> None:
@@ -76,10 +78,13 @@ class KeysContract:
         for key in keys:
             assert await store.begin(key) is None
         await store.release(keys[0])
-        for number, key in enumerate(keys[1:]):
-            await store.keep(Receipt(key=key, status=200 + number, body="{}"))
+        for key in keys[1:]:
+            with pytest.raises(KeyInFlight):
+                await store.begin(evolve(key, holder="two"))
         assert await store.begin(keys[0]) is None
-        for number, key in enumerate(keys[1:]):
+        for number, key in enumerate(keys):
+            await store.keep(Receipt(key=key, status=200 + number, body="{}"))
+        for number, key in enumerate(keys):
             kept = await store.begin(key)
             assert kept is not None
             assert kept.status == 200 + number

@@ -65,6 +65,11 @@ class ReadingContract:
         turn = await store.turn(TENANT, task.id)
         await talk.say(turn, grant.lease, Finished())
         assert (await store.session(*talk.place)).activity is TaskStatus.QUEUED
+        assert [view.activity for view in await store.sessions(TENANT, None, 10)] == [TaskStatus.QUEUED]
+        grant = await talk.take()
+        await talk.say(grant.turn, grant.lease, Finished())
+        assert (await store.session(*talk.place)).activity is None
+        assert [view.activity for view in await store.sessions(TENANT, None, 10)] == [None]
 
     async def test_the_log_is_read_page_by_page(self, store: Store, leases: Leases) -> None:
         talk = a_talk(store, leases)

@@ -8,7 +8,7 @@ from attrs import evolve
 
 from agentcore.changes import Blob, Changes, Logged
 from agentcore.commands import Cancel, Decide
-from agentcore.errors import SessionNotFound, TaskNotFound
+from agentcore.errors import SessionNotFound
 from agentcore.events import (
     CallClosed,
     CallOpened,
@@ -23,17 +23,18 @@ from agentcore.events import (
     ToolUse,
 )
 from agentcore.ids import ChangeId, NodeId, TaskId
-from agentcore.messages import FilePart, Role, TextPart, ThinkingPart
+from agentcore.messages import Role, TextPart, ThinkingPart
 from agentcore.ports import Fenced, Leases, Stale, Store
 from agentcore.receive import receive
 from agentcore.task import Decision, TaskStatus
-from agentcore.testing.making import OTHER, TENANT, a_prompt, a_talk, an_approval, an_id, now
+from agentcore.testing.contracts.erasing import ErasingContract
+from agentcore.testing.making import OTHER, TENANT, a_talk, an_approval, an_id, now
 from agentcore.usage import Usage
 
 USAGE = Usage(model="m", input_tokens=10, output_tokens=5)
 
 
-class StoreContract:
+class StoreContract(ErasingContract):
     """Give it fixtures ``store`` and ``leases`` over the same, empty truth."""
 
     pytestmark = pytest.mark.anyio
@@ -305,53 +306,6 @@ class StoreContract:
         late = turn.approvals[0].decided(Decision.REJECTED, now(), by="another")
         await store.commit(evolve(turn.nothing(now()), approvals=(late,)))
         assert (await store.turn(TENANT, task.id)).approvals == decided
-
-    async def test_erasing_removes_all_but_the_ledger(self, store: Store, leases: Leases) -> None:
-        talk = a_talk(store, leases)
-        task = await talk.admit()
-        grant = await talk.take()
-        with pytest.raises(Stale):
-            await store.erase(*talk.place)
-        await talk.say(grant.turn, grant.lease, CallOpened(model="m", input_tokens=1), TextDelta("x"), Finished())
-        await store.erase(*talk.place)
-        with pytest.raises(SessionNotFound):
-            await store.session(*talk.place)
-        with pytest.raises(SessionNotFound):
-            await store.log(*talk.place, 1, 10)
-        with pytest.raises(TaskNotFound):
-            await store.task(TENANT, task.id)
-        with pytest.raises(SessionNotFound):
-            await store.erase(*talk.place)
-
-    async def test_erasing_removes_attachments_that_nobody_else_has(self, store: Store, leases: Leases) -> None:
-        data = b"%PDF-1.7 something"
-        digest = hashlib.sha256(data).hexdigest()
-        part = FilePart(media_type="application/pdf", sha256=digest, size=len(data))
-        blob = Blob(sha256=digest, media_type="application/pdf", data=data)
-        talks = [a_talk(store, leases), a_talk(store, leases)]
-        for talk in talks:
-            prompt = evolve(a_prompt(), parts=(part,), blobs=(blob,))
-            await talk.admit(prompt)
-            grant = await talk.take()
-            await talk.say(grant.turn, grant.lease, Finished())
-        await store.erase(*talks[0].place)
-        assert await store.blobs(TENANT, [digest]) == {digest: blob}
-        await store.erase(*talks[1].place)
-        assert await store.blobs(TENANT, [digest]) == {}
-
-    async def test_erasing_looks_at_no_other_tenant(self, store: Store, leases: Leases) -> None:
-        data = b"%PDF-1.7 the same for two"
-        digest = hashlib.sha256(data).hexdigest()
-        part = FilePart(media_type="application/pdf", sha256=digest, size=len(data))
-        blob = Blob(sha256=digest, media_type="application/pdf", data=data)
-        mine, theirs = a_talk(store, leases), a_talk(store, leases, OTHER)
-        for talk in (mine, theirs):
-            await talk.admit(evolve(a_prompt(), parts=(part,), blobs=(blob,)))
-            grant = await talk.take()
-            await talk.say(grant.turn, grant.lease, Finished())
-        await store.erase(*mine.place)
-        assert await store.blobs(TENANT, [digest]) == {}
-        assert await store.blobs(OTHER, [digest]) == {digest: blob}
 
     async def test_what_an_engine_says_of_a_tool_can_be_stored(self, store: Store, leases: Leases) -> None:
         talk = a_talk(store, leases)
