@@ -57,4 +57,10 @@ REDUNDANT: Mapping[str, str] = {
     "admission admit: no filter turn.task.is_live": "What has begun stands first, so the first is live or none is.",
     "postgres.connection Database._read: never if len(statements) == 1": "One statement is one snapshot either way.",
     "postgres.statements SET_CHANGE: without completed_at IS NULL": "What is over has no lease: its driver is fenced.",
+    "postgres.statements SAID: without m.role <> 'user'": (
+        "What a task has said stands behind its prompt, and behind everybody's messages."
+    ),
+    "postgres.statements SAID: without v.event ->> 'type' IN ('text_said', 'tool_use', 'task_requeued')": (
+        "Whoever reads leaves out the rest again; it saves the way."
+    ),
 }

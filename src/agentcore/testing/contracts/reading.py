@@ -7,7 +7,7 @@ from attrs import evolve
 
 from agentcore.commands import Cancel
 from agentcore.errors import SessionNotFound, TaskNotFound
-from agentcore.events import Broke, Ended, Finished, TextDelta, ToolUse
+from agentcore.events import Broke, Ended, Finished, TextDelta, ToolResult, ToolUse
 from agentcore.ids import EngineName
 from agentcore.messages import Role, TextPart
 from agentcore.ports import Leases, Store
@@ -105,6 +105,18 @@ class ReadingContract:
         turn, flushed = turn.checkpoint(now())
         await store.commit(flushed, grant.lease)
         assert evolve(await store.turn(TENANT, turn.task.id), answer=turn.answer) == turn
+
+    async def test_what_is_in_a_message_is_not_said_again(self, store: Store, leases: Leases) -> None:
+        talk = a_talk(store, leases)
+        await talk.admit()
+        grant = await talk.take()
+        use, result = ToolUse(tool_use_id="1", tool_name="t", input={}), ToolResult(tool_use_id="1", output="done")
+        turn, _ = await talk.say(grant.turn, grant.lease, TextDelta("let me"), use)
+        assert (await store.turn(TENANT, turn.task.id)).said == turn.said
+        turn, _ = await talk.say(turn, grant.lease, result, TextDelta("so"))
+        turn, flushed = turn.checkpoint(now())
+        await store.commit(flushed, grant.lease)
+        assert (await store.turn(TENANT, turn.task.id)).said == turn.said == (TextPart("so"),)
 
     async def test_history_goes_back_to_a_user(self, store: Store, leases: Leases) -> None:
         talk = a_talk(store, leases)
