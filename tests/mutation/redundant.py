@@ -63,4 +63,8 @@ REDUNDANT: Mapping[str, str] = {
     "postgres.statements SAID: without v.event ->> 'type' IN ('text_said', 'tool_use', 'task_requeued')": (
         "Whoever reads leaves out the rest again; it saves the way."
     ),
+    "postgres.statements DRIVEN: without completed_at IS NULL": "What is over has no owner: task_works_under_a_lease.",
+    "postgres.statements WAITING: without lease_owner IS NOT NULL": (
+        "Without an owner there is no time that could be over: task_lease_is_whole."
+    ),
 }

@@ -172,6 +172,8 @@ class ReadingContract:
         await driven.admit(a_prompt(deadline_s=-1))
         await driven.take()
         assert await store.expired(10) == [(*late.place, task.id)]
+        await late.ask(task.id, Cancel())
+        assert await store.expired(10) == []
 
     async def test_expired_names_what_waits_for_a_decision_too_long(self, store: Store, leases: Leases) -> None:
         late, decided, on_time, driven = (a_talk(store, leases) for _ in range(4))
