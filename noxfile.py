@@ -87,6 +87,13 @@ def redrun(session: nox.Session) -> None:
 
 
 @nox.session
+def mutation(session: nox.Session) -> None:
+    """Each guard taken away, one at a time: a test must turn red; arguments choose mutants by name."""
+    install(session, "test")
+    session.run("python", "-m", "tests.mutation", *session.posargs)
+
+
+@nox.session
 def deep(session: nox.Session) -> None:
     """The property machines with many programs, the simulation with 10,000 seeds."""
     install(session, "test")

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from agentcore_adapters.postgres.guard import pairs
+from tests.mutation import catalog
 
 ROOT = Path(__file__).parent.parent
 SOURCES = sorted((ROOT / "src").rglob("*.py"))
@@ -42,6 +43,14 @@ def test_the_guard_of_the_database_is_the_table() -> None:
     schema = (ROOT / "src/agentcore_adapters/postgres/migrations/0001_pre_schema.sql").read_text()
     block = schema[schema.index("INSERT INTO task_transition") :].partition(";")[0]
     assert set(re.findall(r"\('(\w+)', '(\w+)'\)", block)) == set(pairs())
+
+
+def test_no_module_is_left_out_of_the_mutation_session_by_accident() -> None:
+    folders = {"": "agentcore", "memory/": "agentcore_adapters/memory", "postgres/": "agentcore_adapters/postgres"}
+    modules = {
+        f"{name}{path.stem}" for name, folder in folders.items() for path in (ROOT / "src" / folder).glob("*.py")
+    }
+    assert modules == {*catalog.DOMAIN, *catalog.STORES, *catalog.SHELL, *catalog.LEFT_OUT}
 
 
 @pytest.mark.parametrize("page", ["docs/how-to/embed.md"])

@@ -4,18 +4,22 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from agentcore.ports import Lease
+from agentcore.changes import Receipt
+from agentcore.errors import KeyInFlight
+from agentcore.ports import RESERVED_S, Lease, Stale
 from agentcore.testing.contracts import (
     BooksContract,
     BusContract,
     EngineContract,
+    KeysContract,
     LeasesContract,
     ReadingContract,
     StoreContract,
 )
+from agentcore.testing.making import a_key, a_talk, now
 from agentcore.testing.scripted import ScriptedEngine
 from agentcore_adapters.memory.bus import MemoryBus
-from agentcore_adapters.memory.clock import SystemClock
+from agentcore_adapters.memory.clock import ManualClock, SystemClock
 from agentcore_adapters.memory.leases import MemoryLeases
 from agentcore_adapters.memory.store import MemoryStore
 
@@ -53,6 +57,10 @@ class TestMemoryStore(StoreContract):
     pass
 
 
+class TestMemoryKeys(KeysContract):
+    pass
+
+
 class TestMemoryReading(ReadingContract):
     pass
 
@@ -71,3 +79,31 @@ class TestMemoryBus(BusContract):
 
 class TestScriptedEngine(EngineContract):
     pass
+
+
+@pytest.mark.anyio
+async def test_a_reservation_and_an_answer_run_out() -> None:
+    clock = ManualClock()
+    store = MemoryStore(clock)
+    assert await store.begin(a_key()) is None
+    clock.advance(RESERVED_S - 1)
+    with pytest.raises(KeyInFlight):
+        await store.begin(a_key(holder="two"))
+    clock.advance(1)
+    assert await store.begin(a_key(holder="two")) is None
+    await store.keep(Receipt(key=a_key(holder="two"), status=201, body="{}"))
+    clock.advance(24 * 3600 - 1)
+    assert await store.begin(a_key()) is not None
+    clock.advance(1)
+    assert await store.begin(a_key()) is None
+
+
+@pytest.mark.anyio
+async def test_a_session_has_at_most_one_task_that_has_begun(store: MemoryStore, leases: MemoryLeases) -> None:
+    talk = a_talk(store, leases)
+    await talk.admit()
+    second = await talk.admit()
+    await talk.take()
+    _, changes = (await store.turn(second.tenant_id, second.id)).begin(now())
+    with pytest.raises(Stale):
+        await store.commit(changes)

@@ -69,6 +69,12 @@ def test_injecting_stops_the_live_task_only_and_goes_first() -> None:
             inject(session, turns, other, a_prompt(), StopCode.USER_INJECT, AT)
 
 
+def test_a_closed_session_takes_no_injection_into_what_is_still_stopping() -> None:
+    session, turns = a_busy_session()
+    with pytest.raises(SessionClosed):
+        inject(session.closed(AT), turns, turns[0].task.id, a_prompt(), StopCode.USER_INJECT, AT)
+
+
 def test_closing_cancels_what_is_open_and_refuses_what_comes() -> None:
     session, turns = a_busy_session()
     changes = close(session, turns, AT)

@@ -43,3 +43,10 @@ def test_an_error_gates_nothing() -> None:
     failed = a_session().touched(now(), SessionStatus.ERROR)
     assert not failed.is_closed
     assert failed.touched(now(), SessionStatus.ACTIVE).status is SessionStatus.ACTIVE
+
+
+def test_what_stands_beside_a_flag_is_not_of_it() -> None:
+    assert title_of("🇩" + "x" * 50) == "🇩" + "x" * (TITLE_GRAPHEMES - 1)
+    assert title_of("x" * TITLE_GRAPHEMES + "🇩🇪") == "x" * TITLE_GRAPHEMES
+    england = "\U0001f3f4\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f"
+    assert title_of(england * 50) == england * TITLE_GRAPHEMES

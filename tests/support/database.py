@@ -23,14 +23,16 @@ class Server:
     """A running server with a template whose schema is up to date."""
 
     running: EmbeddedServer
+    template: str = "agentcore"
+    prefix: str = "t"
     _numbers: Iterator[int] = field(factory=lambda: itertools.count(1))
 
     def fresh(self) -> tuple[str, str]:
         """Make a database; return its address for the owner and for the service."""
-        name = f"t{next(self._numbers)}"
+        name = f"{self.prefix}{next(self._numbers)}"
         admin = conninfo.make_conninfo(self.running.dsn_owner, dbname="postgres")
         with psycopg.connect(admin, autocommit=True) as connection:
-            connection.execute(f"CREATE DATABASE {name} TEMPLATE agentcore".encode())
+            connection.execute(f"CREATE DATABASE {name} TEMPLATE {self.template}".encode())
         return (
             conninfo.make_conninfo(self.running.dsn_owner, dbname=name),
             conninfo.make_conninfo(self.running.dsn, dbname=name),

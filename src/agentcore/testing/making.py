@@ -1,7 +1,7 @@
 """Making sessions, tasks and turns for tests, by the domain's own decisions."""
 
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 from attrs import define, evolve
@@ -9,8 +9,8 @@ from attrs import define, evolve
 from agentcore.admission import OnBusy, Prompt, admit
 from agentcore.changes import Changes, ReceiptKey
 from agentcore.commands import Command
-from agentcore.events import EngineEvent
-from agentcore.ids import ChangeId, EngineName, NodeId, SessionId, TaskId, TenantId
+from agentcore.events import ApprovalRequired, EngineEvent
+from agentcore.ids import ApprovalId, ChangeId, EngineName, NodeId, SessionId, TaskId, TenantId
 from agentcore.messages import TextPart
 from agentcore.obey import obey
 from agentcore.ports import Committed, Grant, Lease, Leases, Store
@@ -66,6 +66,17 @@ def a_key(key: str = "key", request: str = "00", tenant: TenantId = TENANT, hold
     """Make the key of a request."""
     return ReceiptKey(
         tenant_id=tenant, subject="somebody", route="POST /x", key=key, request_sha256=request, holder=holder
+    )
+
+
+def an_approval(*, expires_in_s: float = 3600.0, tool_use_id: str = "1") -> ApprovalRequired:
+    """Let an engine ask for a decision."""
+    return ApprovalRequired(
+        approval_id=ApprovalId(an_id()),
+        tool_use_id=tool_use_id,
+        tool_name="rm",
+        input={"path": "/"},
+        expires_at=now() + timedelta(seconds=expires_in_s),
     )
 
 

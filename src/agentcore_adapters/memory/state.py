@@ -12,7 +12,7 @@ from attrs import define, evolve, field
 from agentcore.approval import Approval
 from agentcore.books import Delivery, EventId, UsageRecorded
 from agentcore.changes import Blob, Changes, Logged, Receipt, ReceiptKey
-from agentcore.errors import KeyInFlight, SessionNotFound, TaskConflict, TaskNotFound
+from agentcore.errors import KeyInFlight, SessionNotFound, TaskNotFound
 from agentcore.events import TextKind, TextSaid, ToolUse, bounds_attempt
 from agentcore.follow import Entry
 from agentcore.ids import (
@@ -143,7 +143,10 @@ class State:
         begun = [task for task in shelf.tasks.values() if task.has_begun]
         if len(begun) > LIVE_AT_MOST:
             raise Stale("A session has at most one task that has begun.")
-        shelf.approvals |= {approval.id: approval for approval in changes.approvals}
+        for approval in changes.approvals:
+            known = shelf.approvals.get(approval.id)
+            if known is None or known.is_pending:  # it is decided once
+                shelf.approvals[approval.id] = approval
         if changes.text_start is not None and changes.text_start != shelf.position:
             raise Stale("The text does not begin where the log's text ends.")
         if changes.receipt is not None:
@@ -263,7 +266,7 @@ def _put_task(shelf: Shelf, task: Task) -> None:
     stored = shelf.tasks.get(task.id)
     _check(stored.version if stored else 0, task.version)
     if stored is not None and stored.is_final:
-        raise TaskConflict("A task that is over does not change.")
+        raise Stale("A task that is over does not change.")
     hold = shelf.holds.setdefault(task.id, Hold())
     if hold.node is not None and not task.driven:
         hold.node, hold.expires_at = None, None

@@ -73,7 +73,8 @@ class MemoryStore(MemoryBooks):
     async def last_change(self, tenant: TenantId, task_id: TaskId) -> ChangeId | None:
         """Return the id of the last change stored under a lease of the task."""
         await checkpoint()
-        hold = self.state.shelf_of(tenant, task_id).holds.get(task_id)
+        shelf = self.state.shelves.get((tenant, self.state.where.get((tenant, task_id), SessionId(""))))
+        hold = shelf.holds.get(task_id) if shelf else None
         return hold.change if hold else None
 
     async def open_turns(self, tenant: TenantId, session_id: SessionId) -> tuple[Session, list[Turn]]:

@@ -136,7 +136,7 @@ CALLS = """
 LEDGER = "SELECT * FROM usage_record WHERE tenant_id = %s AND task_id = ANY (%s::uuid[]) ORDER BY created_at, call_key"
 HEAD = "SELECT head, text_pos, bound FROM log_head WHERE tenant_id = %s AND session_id = %s"
 SPOKEN = """
-    SELECT task_id, count(*) AS messages, max(seq) FILTER (WHERE role <> 'user') AS spoken FROM message
+    SELECT task_id, count(*) AS messages FROM message
     WHERE tenant_id = %s AND task_id = ANY (%s::uuid[]) GROUP BY task_id"""
 SAID = """
     SELECT v.* FROM task k

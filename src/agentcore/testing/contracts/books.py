@@ -80,6 +80,26 @@ class BooksContract:
         assert (await store.usage(TENANT, None, None, GroupBy.DAY)).total.cost_usd == 2 * COST
         assert len(await store.deliveries(TENANT, None, 10)) == 3
 
+    async def test_calls_whose_provider_gives_no_id_are_all_paid(self, store: Store, leases: Leases) -> None:
+        talk = a_talk(store, leases)
+        await talk.admit()
+        grant = await talk.take()
+        turn, closed = grant.turn, CallClosed(usage=USAGE)
+        for _ in range(2):
+            await talk.say(turn, grant.lease, OPENED, closed)
+            turn = await store.turn(TENANT, turn.task.id)
+        assert turn.usage.cost_usd == 2 * COST
+        assert (await store.usage(TENANT, None, None, GroupBy.DAY)).total.cost_usd == 2 * COST
+
+    async def test_what_has_no_price_adds_nothing_to_the_cost(self, store: Store, leases: Leases) -> None:
+        talk = a_talk(store, leases)
+        await talk.admit()
+        grant = await talk.take()
+        closed = CallClosed(usage=USAGE)
+        await talk.say(grant.turn, grant.lease, evolve(OPENED, price=None), closed, OPENED, closed)
+        total = (await store.usage(TENANT, None, None, GroupBy.DAY)).total
+        assert (total.calls, total.cost_usd) == (2, COST)
+
     async def test_a_cut_call_is_billed_by_what_the_provider_had_counted(self, store: Store, leases: Leases) -> None:
         talk = a_talk(store, leases)
         await talk.admit()
@@ -144,10 +164,13 @@ class BooksContract:
     async def test_old_events_are_forgotten_and_the_ledger_is_not(self, store: Store, leases: Leases) -> None:
         await a_call(store, leases)
         await a_call(store, leases)
+        forgotten, _ = await store.deliveries(TENANT, None, 10)
         assert await store.forget_events(3600.0, 10) == 0
         assert await store.forget_events(-3600.0, 1) == 1
         assert await store.forget_events(-3600.0, 10) == 1
         assert await store.deliveries(TENANT, None, 10) == []
+        await store.tried([_tried(forgotten)])
+        assert not await store.redeliver(TENANT, forgotten.event.id)
         assert (await store.usage(TENANT, None, None, GroupBy.DAY)).total.calls == 2
 
 

@@ -9,11 +9,11 @@ from attrs import evolve
 
 from agentcore.commands import Cancel, Decide, Recover
 from agentcore.events import ApprovalRequired, Ended, Finished, TextDelta
-from agentcore.ids import ApprovalId, NodeId
+from agentcore.ids import ApprovalId, NodeId, SessionId
 from agentcore.obey import obey
 from agentcore.ports import Fenced, Grant, Lease, Leases, Store
 from agentcore.task import OnCrash, TaskStatus
-from agentcore.testing.making import OTHER, TENANT, a_prompt, a_talk, an_id, now
+from agentcore.testing.making import NODE, OTHER, TENANT, a_prompt, a_talk, an_id, now
 
 NODE_2 = NodeId("node-2")
 Expire = Callable[[Lease], Awaitable[None]]
@@ -56,6 +56,17 @@ class LeasesContract:
         assert not await leases.renew([lost.lease])
         await talk.say(again.turn, again.lease, Finished())
 
+    async def test_nothing_is_taken_where_nothing_waits(self, store: Store, leases: Leases) -> None:
+        talk = a_talk(store, leases)
+        await talk.admit()
+        grant = await talk.take()
+        await talk.say(grant.turn, grant.lease, Finished())
+        assert await leases.take(*talk.place, NODE_2) is None
+        assert await leases.waiting(10) == []
+        await talk.admit()  # and what is over hides nothing
+        assert await leases.waiting(10) == [talk.place]
+        assert await leases.take(TENANT, SessionId(an_id()), NODE_2) is None
+
     async def test_of_many_takers_one_wins(self, store: Store, leases: Leases) -> None:
         talk = a_talk(store, leases)
         await talk.admit()
@@ -86,6 +97,20 @@ class LeasesContract:
         with pytest.raises(Fenced):
             await talk.say(first.turn, first.lease, Finished())
         await talk.say(second.turn, second.lease, Finished())
+
+    async def test_nobody_prolongs_what_is_anothers(self, store: Store, leases: Leases, expire: Expire) -> None:
+        talk = a_talk(store, leases)
+        await talk.admit()
+        first = await talk.take()
+        await expire(first.lease)
+        second = await leases.take(*talk.place, NODE_2)
+        assert second is not None
+        await expire(second.lease)
+        for other in (first.lease, evolve(second.lease, node=NODE), evolve(second.lease, epoch=first.lease.epoch)):
+            assert await leases.renew([other]) == {}
+            assert await leases.waiting(10) == [talk.place]
+        assert await leases.renew([second.lease]) != {}
+        assert await leases.waiting(10) == []
 
     async def test_a_recovered_task_goes_first(self, store: Store, leases: Leases, expire: Expire) -> None:
         talk = a_talk(store, leases)

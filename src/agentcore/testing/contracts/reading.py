@@ -7,12 +7,12 @@ from attrs import evolve
 
 from agentcore.commands import Cancel
 from agentcore.errors import SessionNotFound, TaskNotFound
-from agentcore.events import Broke, Finished, TextDelta
+from agentcore.events import Broke, Ended, Finished, TextDelta, ToolResult, ToolUse
 from agentcore.ids import EngineName
 from agentcore.messages import Role, TextPart
 from agentcore.ports import Leases, Store
-from agentcore.task import ErrorCode, TaskStatus
-from agentcore.testing.making import OTHER, TENANT, Talk, a_prompt, a_session, a_talk, now
+from agentcore.task import Decision, ErrorCode, TaskStatus
+from agentcore.testing.making import OTHER, TENANT, Talk, a_prompt, a_session, a_talk, an_approval, now
 
 
 class ReadingContract:
@@ -65,6 +65,11 @@ class ReadingContract:
         turn = await store.turn(TENANT, task.id)
         await talk.say(turn, grant.lease, Finished())
         assert (await store.session(*talk.place)).activity is TaskStatus.QUEUED
+        assert [view.activity for view in await store.sessions(TENANT, None, 10)] == [TaskStatus.QUEUED]
+        grant = await talk.take()
+        await talk.say(grant.turn, grant.lease, Finished())
+        assert (await store.session(*talk.place)).activity is None
+        assert [view.activity for view in await store.sessions(TENANT, None, 10)] == [None]
 
     async def test_the_log_is_read_page_by_page(self, store: Store, leases: Leases) -> None:
         talk = a_talk(store, leases)
@@ -75,10 +80,12 @@ class ReadingContract:
         page = await store.log(*talk.place, 2, 2)
         assert [entry.seq for entry in page.entries] == [2, 3]
         assert (page.head, page.is_driven, page.bound) == (4, True, 3)
-        await talk.say(grant.turn, grant.lease, TextDelta("abc"), Finished())
+        turn, _ = await talk.say(grant.turn, grant.lease, ToolUse(tool_use_id="1", tool_name="t", input={}))
+        assert (await store.log(*talk.place, 5, 10)).bound == 3  # the attempt goes on
+        await talk.say(turn, grant.lease, TextDelta("abc"), Finished())
         page = await store.log(*talk.place, 5, 10)
-        assert (page.head, page.position, page.is_driven, page.bound) == (6, 3, False, 6)
-        assert await store.heads([talk.place]) == {talk.session.id: 6}
+        assert (page.head, page.position, page.is_driven, page.bound) == (7, 3, False, 7)
+        assert await store.heads([talk.place]) == {talk.session.id: 7}
 
     async def test_entries_come_back_as_they_were_told(self, store: Store, leases: Leases) -> None:
         talk = a_talk(store, leases)
@@ -98,6 +105,18 @@ class ReadingContract:
         turn, flushed = turn.checkpoint(now())
         await store.commit(flushed, grant.lease)
         assert evolve(await store.turn(TENANT, turn.task.id), answer=turn.answer) == turn
+
+    async def test_what_is_in_a_message_is_not_said_again(self, store: Store, leases: Leases) -> None:
+        talk = a_talk(store, leases)
+        await talk.admit()
+        grant = await talk.take()
+        use, result = ToolUse(tool_use_id="1", tool_name="t", input={}), ToolResult(tool_use_id="1", output="done")
+        turn, _ = await talk.say(grant.turn, grant.lease, TextDelta("let me"), use)
+        assert (await store.turn(TENANT, turn.task.id)).said == turn.said
+        turn, _ = await talk.say(turn, grant.lease, result, TextDelta("so"))
+        turn, flushed = turn.checkpoint(now())
+        await store.commit(flushed, grant.lease)
+        assert (await store.turn(TENANT, turn.task.id)).said == turn.said == (TextPart("so"),)
 
     async def test_history_goes_back_to_a_user(self, store: Store, leases: Leases) -> None:
         talk = a_talk(store, leases)
@@ -153,6 +172,26 @@ class ReadingContract:
         await driven.admit(a_prompt(deadline_s=-1))
         await driven.take()
         assert await store.expired(10) == [(*late.place, task.id)]
+        await late.ask(task.id, Cancel())
+        assert await store.expired(10) == []
+
+    async def test_expired_names_what_waits_for_a_decision_too_long(self, store: Store, leases: Leases) -> None:
+        late, decided, on_time, driven = (a_talk(store, leases) for _ in range(4))
+        tasks = {}
+        for talk, seconds in ((late, -1.0), (decided, -1.0), (on_time, 60.0), (driven, -1.0)):
+            await talk.admit()
+            grant = await talk.take()
+            asked = [an_approval(expires_in_s=seconds), an_approval(tool_use_id="2")]
+            turn, _ = await talk.say(grant.turn, grant.lease, *asked, *([] if talk is driven else [Ended()]))
+            tasks[talk.session.id] = turn.task.id
+            if talk is decided:
+                first = turn.approvals[0].decided(Decision.APPROVED, now(), by="me")
+                await store.commit(evolve(turn.nothing(now()), approvals=(first,)))
+            if talk is late:
+                await talk.admit()  # it waits behind, and is not late
+        assert await store.expired(10) == [(*late.place, tasks[late.session.id])]
+        await late.ask(tasks[late.session.id], Cancel())
+        assert await store.expired(10) == []
 
     async def test_the_default_engine_is_the_tenants_own(self, store: Store) -> None:
         assert await store.default_engine(TENANT) is None

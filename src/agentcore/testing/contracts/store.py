@@ -6,12 +6,13 @@ import anyio
 import pytest
 from attrs import evolve
 
-from agentcore.changes import Blob, Changes, Logged, Receipt
-from agentcore.commands import Cancel
-from agentcore.errors import KeyInFlight, KeyReused, SessionNotFound, TaskNotFound
+from agentcore.changes import Blob, Changes, Logged
+from agentcore.commands import Cancel, Decide
+from agentcore.errors import SessionNotFound
 from agentcore.events import (
     CallClosed,
     CallOpened,
+    Ended,
     Finished,
     OAuthPrompted,
     TextDelta,
@@ -21,17 +22,19 @@ from agentcore.events import (
     ToolResult,
     ToolUse,
 )
-from agentcore.ids import ChangeId
+from agentcore.ids import ChangeId, NodeId, TaskId
 from agentcore.messages import FilePart, Role, TextPart, ThinkingPart
 from agentcore.ports import Fenced, Leases, Stale, Store
-from agentcore.task import TaskStatus
-from agentcore.testing.making import OTHER, TENANT, a_key, a_prompt, a_talk, an_id, now
+from agentcore.receive import receive
+from agentcore.task import Decision, TaskStatus
+from agentcore.testing.contracts.erasing import ErasingContract
+from agentcore.testing.making import OTHER, TENANT, a_prompt, a_talk, an_approval, an_id, now
 from agentcore.usage import Usage
 
 USAGE = Usage(model="m", input_tokens=10, output_tokens=5)
 
 
-class StoreContract:
+class StoreContract(ErasingContract):
     """Give it fixtures ``store`` and ``leases`` over the same, empty truth."""
 
     pytestmark = pytest.mark.anyio
@@ -201,40 +204,6 @@ class StoreContract:
         assert await store.blobs(TENANT, [digest, "f" * 64]) == {digest: blob}
         assert await store.blobs(OTHER, [digest]) == {}
 
-    async def test_a_key_is_reserved_answered_and_replayed(self, store: Store, leases: Leases) -> None:
-        key = a_key()
-        await a_talk(store, leases).admit()
-        assert await store.begin(key) is None
-        with pytest.raises(KeyInFlight):
-            await store.begin(key)
-        with pytest.raises(KeyReused):
-            await store.begin(a_key(request="11"))
-        receipt = Receipt(key=key, status=201, body='{"a": 1}')
-        await store.keep(receipt)
-        assert await store.begin(key) == receipt
-        await store.release(key)  # too late: it is answered
-        assert await store.begin(key) == receipt
-        assert await store.begin(a_key(tenant=OTHER)) is None
-
-    async def test_a_released_key_is_free(self, store: Store) -> None:
-        assert await store.begin(a_key()) is None
-        await store.release(a_key())
-        assert await store.begin(a_key(request="11")) is None
-
-    async def test_old_keys_are_forgotten_and_may_be_used_again(self, store: Store) -> None:
-        keys = [a_key(f"key {n}") for n in range(3)]
-        for key in keys:
-            assert await store.begin(key) is None
-        await store.keep(Receipt(key=keys[0], status=201, body="{}"))
-        assert await store.forget_keys(3600.0, 10) == 0
-        assert await store.begin(keys[0]) is not None
-        forgotten: list[int] = []
-        with anyio.fail_after(5):
-            while sum(forgotten) < len(keys):  # its clock must have moved on
-                forgotten.append(await store.forget_keys(0.0, 2))
-        assert max(forgotten) == 2
-        assert [await store.begin(key) for key in keys] == [None] * 3
-
     async def test_only_what_no_session_refers_to_is_forgotten(self, store: Store, leases: Leases) -> None:
         data = b"picture"
         digest = hashlib.sha256(data).hexdigest()
@@ -244,40 +213,6 @@ class StoreContract:
         await talk.admit(evolve(a_prompt(), parts=(part,), blobs=(blob,)))
         assert await store.forget_blobs(0.0, 10) == 0
         assert await store.blobs(TENANT, [digest]) == {digest: blob}
-
-    async def test_a_receipt_is_stored_with_the_effect_or_not_at_all(self, store: Store, leases: Leases) -> None:
-        key = a_key()
-        receipt = Receipt(key=key, status=201, body="{}")
-        talk = a_talk(store, leases)
-        await talk.admit()
-        await store.begin(key)
-        stale = Changes(tenant_id=TENANT, session_id=talk.session.id, at=now(), session=talk.session, receipt=receipt)
-        with pytest.raises(Stale):
-            await store.commit(stale)
-        with pytest.raises(KeyInFlight):
-            await store.begin(key)
-        await talk.admit(also=lambda changes: evolve(changes, receipt=receipt))
-        assert await store.begin(key) == receipt
-
-    async def test_an_answer_is_its_holders(self, store: Store, leases: Leases) -> None:
-        talk = a_talk(store, leases)
-        await talk.admit()
-        assert await store.begin(a_key()) is None
-        late = Receipt(key=a_key(holder="two"), status=201, body="{}")
-        with pytest.raises(KeyInFlight):
-            await talk.admit(also=lambda changes: evolve(changes, receipt=late))
-        with pytest.raises(KeyInFlight):
-            await store.keep(late)
-        await store.release(late.key)
-        with pytest.raises(KeyInFlight):
-            await store.begin(a_key(holder="three"))
-        assert len(await store.tasks(*talk.place, 0, 10)) == 1
-        await store.keep(Receipt(key=a_key(), status=201, body="{}"))
-        replayed = await store.begin(a_key(holder="three"))
-        assert replayed is not None
-        assert (replayed.status, replayed.body) == (201, "{}")
-        with pytest.raises(KeyInFlight):
-            await talk.admit(also=lambda changes: evolve(changes, receipt=Receipt(key=a_key(), status=201, body="")))
 
     async def test_a_driver_that_knows_too_little_is_refused(self, store: Store, leases: Leases) -> None:
         talk = a_talk(store, leases)
@@ -298,52 +233,91 @@ class StoreContract:
             await store.commit(evolve(changes, follows=follows), grant.lease)
         assert (await store.log(*talk.place, 1, 100)).head == head + 1
 
-    async def test_fifty_twins_of_a_request_have_one_winner(self, store: Store) -> None:
-        won: list[object] = []
+    async def test_a_lease_is_its_nodes(self, store: Store, leases: Leases) -> None:
+        talk = a_talk(store, leases)
+        await talk.admit()
+        grant = await talk.take()
+        stranger = evolve(grant.lease, node=NodeId("stranger"))
+        for event in (CallOpened(model="m", input_tokens=1), Finished()):
+            with pytest.raises(Fenced):
+                await talk.say(grant.turn, stranger, event)
+        unknown = evolve(grant.lease, task_id=TaskId(an_id()))
+        with pytest.raises(Fenced):
+            await talk.say(grant.turn, unknown, CallOpened(model="m", input_tokens=1))
+        assert await leases.renew([stranger, unknown]) == {}
+        assert await leases.renew([evolve(grant.lease, epoch=grant.lease.epoch + 1)]) == {}
 
-        async def begin() -> None:
-            try:
-                won.append(await store.begin(a_key("twins")))
-            except KeyInFlight:
-                return
+    async def test_what_comes_with_text_begins_where_the_log_ends_too(self, store: Store, leases: Leases) -> None:
+        talk = a_talk(store, leases)
+        await talk.admit()
+        grant = await talk.take()
+        turn, _ = await talk.say(grant.turn, grant.lease, TextDelta("let me"))
+        _, changes = receive(turn, ToolUse(tool_use_id="1", tool_name="t", input={}), now())
+        await store.commit(changes, grant.lease)
+        with pytest.raises(Stale):
+            await store.commit(changes, grant.lease)
+        assert (await store.log(*talk.place, 1, 100)).position == len("let me")
 
-        async with anyio.create_task_group() as tasks:
-            for _ in range(50):
-                tasks.start_soon(begin)
-        assert won == [None]
+    async def test_what_is_over_does_not_change(self, store: Store, leases: Leases) -> None:
+        talk = a_talk(store, leases)
+        await talk.admit()
+        grant = await talk.take()
+        turn, _ = await talk.say(grant.turn, grant.lease, Finished())
+        task = evolve(turn.task, version=turn.task.version + 1, result="late")
+        with pytest.raises(Stale):
+            await store.commit(evolve(turn.nothing(now()), tasks=(task,)))
+        assert (await store.task(TENANT, task.id)).task.version == turn.task.version
 
-    async def test_erasing_removes_all_but_the_ledger(self, store: Store, leases: Leases) -> None:
+    async def test_text_alone_is_no_change_of_its_driver(self, store: Store, leases: Leases) -> None:
+        talk = a_talk(store, leases)
+        await talk.admit()
+        grant = await talk.take()
+        for task_id in (grant.turn.task.id, TaskId(an_id())):  # not changed yet, or not there any more
+            assert await store.last_change(TENANT, task_id) is None
+        turn, _ = await talk.say(grant.turn, grant.lease, CallOpened(model="m", input_tokens=9))
+        change = await store.last_change(TENANT, turn.task.id)
+        turn, _ = await talk.say(turn, grant.lease, TextDelta("x" * 5000))
+        assert await store.last_change(TENANT, turn.task.id) == change
+        _, unnamed = receive(turn, ToolUse(tool_use_id="1", tool_name="t", input={}), now())
+        await store.commit(unnamed, grant.lease)
+        prompted = Logged(event=OAuthPrompted(provider="p", url="u"))
+        await store.commit(evolve(turn.nothing(now()), id=ChangeId(an_id()), log=(prompted,)))  # nobody's lease
+        assert await store.last_change(TENANT, turn.task.id) == change
+
+    async def test_the_ledger_leaves_out_what_it_has(self, store: Store, leases: Leases) -> None:
+        talk = a_talk(store, leases)
+        await talk.admit()
+        grant = await talk.take()
+        turn, _ = await talk.say(grant.turn, grant.lease, CallOpened(model="m", input_tokens=9))
+        turn, changes = receive(turn, CallClosed(usage=USAGE, provider_message_id="p1"), now())
+        (ledger,) = changes.ledgers
+        (record,) = ledger.settled
+        for other in (record, record, evolve(record, key="1:9"), evolve(record, provider_message_id="p2")):
+            await store.commit(evolve(changes, ledgers=(evolve(ledger, settled=(other,)),)), grant.lease)
+        stored = await store.turn(TENANT, turn.task.id)
+        assert (stored.usage.input_tokens, stored.usage.output_tokens) == (10, 5)
+        assert len(await store.deliveries(TENANT, None, 10)) == 1
+
+    async def test_a_call_begins_once(self, store: Store, leases: Leases) -> None:
+        talk = a_talk(store, leases)
+        await talk.admit()
+        grant = await talk.take()
+        turn, changes = receive(grant.turn, CallOpened(model="m", input_tokens=9), now())
+        for _ in range(2):
+            await store.commit(changes, grant.lease)
+        stored = await store.turn(TENANT, turn.task.id)
+        assert (stored.calls, stored.call) == (1, turn.call)
+
+    async def test_an_approval_is_decided_once(self, store: Store, leases: Leases) -> None:
         talk = a_talk(store, leases)
         task = await talk.admit()
         grant = await talk.take()
-        with pytest.raises(Stale):
-            await store.erase(*talk.place)
-        await talk.say(grant.turn, grant.lease, CallOpened(model="m", input_tokens=1), TextDelta("x"), Finished())
-        await store.erase(*talk.place)
-        with pytest.raises(SessionNotFound):
-            await store.session(*talk.place)
-        with pytest.raises(SessionNotFound):
-            await store.log(*talk.place, 1, 10)
-        with pytest.raises(TaskNotFound):
-            await store.task(TENANT, task.id)
-        with pytest.raises(SessionNotFound):
-            await store.erase(*talk.place)
-
-    async def test_erasing_removes_attachments_that_nobody_else_has(self, store: Store, leases: Leases) -> None:
-        data = b"%PDF-1.7 something"
-        digest = hashlib.sha256(data).hexdigest()
-        part = FilePart(media_type="application/pdf", sha256=digest, size=len(data))
-        blob = Blob(sha256=digest, media_type="application/pdf", data=data)
-        talks = [a_talk(store, leases), a_talk(store, leases)]
-        for talk in talks:
-            prompt = evolve(a_prompt(), parts=(part,), blobs=(blob,))
-            await talk.admit(prompt)
-            grant = await talk.take()
-            await talk.say(grant.turn, grant.lease, Finished())
-        await store.erase(*talks[0].place)
-        assert await store.blobs(TENANT, [digest]) == {digest: blob}
-        await store.erase(*talks[1].place)
-        assert await store.blobs(TENANT, [digest]) == {}
+        await talk.say(grant.turn, grant.lease, an_approval(), Ended())
+        turn = await store.turn(TENANT, task.id)
+        decided = (await talk.ask(task.id, Decide(approved=True, by="me"))).approvals
+        late = turn.approvals[0].decided(Decision.REJECTED, now(), by="another")
+        await store.commit(evolve(turn.nothing(now()), approvals=(late,)))
+        assert (await store.turn(TENANT, task.id)).approvals == decided
 
     async def test_what_an_engine_says_of_a_tool_can_be_stored(self, store: Store, leases: Leases) -> None:
         talk = a_talk(store, leases)
@@ -361,3 +335,5 @@ class StoreContract:
         changes = Changes(tenant_id=TENANT, session_id=session.id, at=now(), session=session)
         with pytest.raises(SessionNotFound):
             await store.commit(changes)
+        with pytest.raises(SessionNotFound):
+            await store.commit(evolve(changes, session=None, log=(Logged(event=OAuthPrompted(provider="p", url="u")),)))

@@ -1,0 +1,77 @@
+"""What every Store promises of erasing; a part of ``StoreContract``."""
+
+import hashlib
+
+import pytest
+from attrs import evolve
+
+from agentcore.changes import Blob
+from agentcore.errors import SessionNotFound, TaskNotFound
+from agentcore.events import CallOpened, Finished, TextDelta
+from agentcore.messages import FilePart
+from agentcore.ports import Leases, Stale, Store
+from agentcore.testing.making import OTHER, TENANT, a_prompt, a_talk
+
+
+class ErasingContract:
+    """Give it fixtures ``store`` and ``leases`` over the same, empty truth."""
+
+    pytestmark = pytest.mark.anyio
+
+    async def test_erasing_removes_all_but_the_ledger(self, store: Store, leases: Leases) -> None:
+        talk = a_talk(store, leases)
+        task = await talk.admit()
+        grant = await talk.take()
+        with pytest.raises(Stale):
+            await store.erase(*talk.place)
+        await talk.say(grant.turn, grant.lease, CallOpened(model="m", input_tokens=1), TextDelta("x"), Finished())
+        await store.erase(*talk.place)
+        with pytest.raises(SessionNotFound):
+            await store.session(*talk.place)
+        with pytest.raises(SessionNotFound):
+            await store.log(*talk.place, 1, 10)
+        with pytest.raises(TaskNotFound):
+            await store.task(TENANT, task.id)
+        with pytest.raises(SessionNotFound):
+            await store.erase(*talk.place)
+
+    async def test_erasing_removes_attachments_that_nobody_else_has(self, store: Store, leases: Leases) -> None:
+        data = b"%PDF-1.7 something"
+        digest = hashlib.sha256(data).hexdigest()
+        part = FilePart(media_type="application/pdf", sha256=digest, size=len(data))
+        blob = Blob(sha256=digest, media_type="application/pdf", data=data)
+        talks = [a_talk(store, leases), a_talk(store, leases)]
+        for talk in talks:
+            prompt = evolve(a_prompt(), parts=(part,), blobs=(blob,))
+            await talk.admit(prompt)
+            grant = await talk.take()
+            await talk.say(grant.turn, grant.lease, Finished())
+        await store.erase(*talks[0].place)
+        assert await store.blobs(TENANT, [digest]) == {digest: blob}
+        await store.erase(*talks[1].place)
+        assert await store.blobs(TENANT, [digest]) == {}
+
+    async def test_erasing_leaves_the_calls_of_others(self, store: Store, leases: Leases) -> None:
+        erased, other = a_talk(store, leases), a_talk(store, leases)
+        for talk in (erased, other):
+            await talk.admit()
+        grant = await other.take()
+        turn, _ = await other.say(grant.turn, grant.lease, CallOpened(model="m", input_tokens=1))
+        grant = await erased.take()
+        await erased.say(grant.turn, grant.lease, Finished())
+        await store.erase(*erased.place)
+        assert (await store.turn(TENANT, turn.task.id)).call == turn.call
+
+    async def test_erasing_looks_at_no_other_tenant(self, store: Store, leases: Leases) -> None:
+        data = b"%PDF-1.7 the same for two"
+        digest = hashlib.sha256(data).hexdigest()
+        part = FilePart(media_type="application/pdf", sha256=digest, size=len(data))
+        blob = Blob(sha256=digest, media_type="application/pdf", data=data)
+        mine, theirs = a_talk(store, leases), a_talk(store, leases, OTHER)
+        for talk in (mine, theirs):
+            await talk.admit(evolve(a_prompt(), parts=(part,), blobs=(blob,)))
+            grant = await talk.take()
+            await talk.say(grant.turn, grant.lease, Finished())
+        await store.erase(*mine.place)
+        assert await store.blobs(TENANT, [digest]) == {}
+        assert await store.blobs(OTHER, [digest]) == {digest: blob}

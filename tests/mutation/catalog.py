@@ -1,0 +1,137 @@
+"""All mutants, and the tests that should notice each.
+
+Law: a module of the core or of a store that is neither named here nor in ``LEFT_OUT`` is forgotten, and
+``test_house`` says so.
+"""
+
+import ast
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from tests.mutation import predicates, syntax, tables
+from tests.mutation.mutant import Look, Mutant
+from tests.mutation.plants import PLANTS, Plant
+
+SOURCES = Path(__file__).parent.parent.parent / "src"
+CORE = Look(
+    tuple(f"tests/core/test_{name}.py" for name in ("turn", "due", "receive", "obey", "task", "admission", "session"))
+)
+BY_HAND = Look(("tests/shell",))
+FOLLOW = Look(("tests/core/test_follow.py",))
+MEMORY = Look(("tests/contract/test_memory.py",))
+POSTGRES = Look(("tests/contract/test_postgres.py",))
+SEEDS = Look(("tests/mutation/seeds.py",))
+STORIES = Look(
+    ("tests/hazards/test_s_state_and_races.py", "tests/hazards/test_c_liveness.py"),
+    "memory and not S3_ and not S1_races",
+    whole=True,
+)
+GUARDS = Look(("tests/adapters/test_postgres_guards.py",))
+STREAMS = Look(("tests/hazards/test_e_events.py",), "memory and not E3_", whole=True)
+BILLING = Look(("tests/hazards/test_b_billing.py",), "memory and B2", whole=True)
+
+DOMAIN: Mapping[str, tuple[Look, ...]] = {
+    **dict.fromkeys(
+        ("task", "turn", "receive", "obey", "ending", "admission", "approval", "session"),
+        (CORE, MEMORY, SEEDS),
+    ),
+}
+STORES: Mapping[str, tuple[Look, ...]] = {
+    **dict.fromkeys(("memory/state", "memory/store", "memory/leases", "memory/books"), (MEMORY, SEEDS)),
+    **dict.fromkeys(
+        (f"postgres/{name}" for name in ("writer", "leases", "flusher", "store", "books", "connection")),
+        (POSTGRES,),
+    ),
+    "postgres/statements": (POSTGRES,),
+    "postgres/errors": (GUARDS,),
+}
+SHELL: Mapping[str, tuple[Look, ...]] = {
+    **dict.fromkeys(("lane", "lanes", "reading", "pulse", "node", "runtime"), (BY_HAND, SEEDS, STORIES)),
+    "follow": (FOLLOW, SEEDS),
+    "feed": (SEEDS, STREAMS),
+    "asking": (CORE, STORIES),
+    "relay": (BY_HAND, BILLING),
+}
+
+#: What decides nothing about a task, a lease or a log: values, their codecs, and processes.  The rest is above.
+LEFT_OUT = frozenset(
+    {
+        *(
+            "__init__",
+            "books",
+            "briefing",
+            "caller",
+            "changes",
+            "commands",
+            "context",
+            "errors",
+            "events",
+            "house",
+            "ids",
+        ),
+        *("messages", "ports", "prompts", "seal", "usage", "views", "memory/__init__", "memory/bus", "memory/clock"),
+        *(f"postgres/{name}" for name in ("__init__", "binaries", "embedded", "guard", "migrate", "process", "reads")),
+        *("postgres/maintenance", "postgres/rows", "postgres/runas"),
+    }
+)
+
+
+def mutants() -> Iterator[Mutant]:
+    """Yield the mutants of the sources."""
+    for name, looks in DOMAIN.items():
+        yield from _of_module(f"agentcore.{name}", looks)
+    for name, looks in STORES.items():
+        yield from _of_module(f"agentcore_adapters.{name}".replace("/", "."), looks)
+    for name, looks in SHELL.items():
+        yield from _of_module(f"agentcore.{name}", looks)
+
+
+def source_of(module: str) -> str:
+    """Read a module as it should be."""
+    return (SOURCES / f"{module.replace('.', '/')}.py").read_text()
+
+
+def _of_module(module: str, looks: tuple[Look, ...]) -> Iterator[Mutant]:
+    source = source_of(module)
+    edits = list(syntax.edits(source))
+    if module == "agentcore.task":
+        edits += tables.edits(source)
+    if module.endswith(".errors"):
+        edits += _rows(source, "BY_CONSTRAINT")
+    if module.endswith(".statements"):
+        edits += _statements(source)
+    edits += [("", plant.what, _replaced(source, plant)) for plant in PLANTS if plant.module == module]
+    home = module.removeprefix("agentcore_adapters.").removeprefix("agentcore.")
+    for where, what, changed in edits:
+        yield Mutant(where=f"{home} {where}".strip(), what=what, looks=looks, module=module, source=changed)
+
+
+def _replaced(source: str, plant: Plant) -> str:
+    assert plant.old in source, plant
+    return source.replace(plant.old, plant.new)
+
+
+def _statements(source: str) -> Iterator[tuple[str, str, str]]:
+    tree = ast.parse(source)
+    for statement in tree.body:
+        if not isinstance(statement, ast.Assign | ast.AnnAssign) or statement.value is None:
+            continue
+        name = ast.unparse(statement.target if isinstance(statement, ast.AnnAssign) else statement.targets[0])
+        for text in ast.walk(statement.value):
+            if isinstance(text, ast.Constant) and isinstance(text.value, str):
+                whole = text.value
+                for what, less in predicates.edits(whole):
+                    text.value = less
+                    yield name, what, ast.unparse(tree)
+                text.value = whole
+
+
+def _rows(source: str, name: str) -> Iterator[tuple[str, str, str]]:
+    tree = ast.parse(source)
+    for table in ast.walk(tree):
+        if isinstance(table, ast.AnnAssign) and ast.unparse(table.target) == name and isinstance(table.value, ast.Dict):
+            keys, values = table.value.keys, table.value.values
+            for i, key in enumerate(keys):
+                table.value.keys, table.value.values = keys[:i] + keys[i + 1 :], values[:i] + values[i + 1 :]
+                yield name, f"no row {ast.unparse(key) if key else ''}", ast.unparse(tree)
+            table.value.keys, table.value.values = keys, values

@@ -1,0 +1,70 @@
+"""What may be taken away unnoticed, and why.
+
+Law: only what repeats another guard, or saves work and changes nothing, stands here; each line says which.
+"""
+
+from collections.abc import Mapping
+
+REDUNDANT: Mapping[str, str] = {
+    "usage_provider_message_once: without (provider_message_id IS NOT NULL)": (
+        "NULLs are distinct; the predicate makes the index small."
+    ),
+    "memory.state said: no filter m.task_id == task_id and m.role is not Role.USER": (
+        "One task at a time: what it has said since its last message stands behind everybody's messages."
+    ),
+    "memory.state _put_task: without hold.node is not None in hold.node is not None and (not task.driven)": (
+        "An epoch that rises once too often fences nobody."
+    ),
+    "memory.state _put_task: never if stored is not None": "Who decides has read the number from the store.",
+    "memory.state _append: without logged.task_id is not None in isinstance(logged.event, TaskQueued) and "
+    "logged.task_id is not None": "For the type checker: a task that is queued has an id.",
+    "memory.store MemoryStore.history: without first in first and shelf.messages[first].role is not Role.USER": (
+        "The first message of a session is a user's."
+    ),
+    "memory.store _view: no filter task.is_live": "What has begun stands first, so the first is live or none is.",
+    "memory.leases MemoryLeases.take: without shelf is None in shelf is None or found is None": (
+        "For the type checker: nothing is found on no shelf."
+    ),
+    "memory.leases MemoryLeases.renew: without shelf is None in shelf is None or hold is None or hold.epoch != "
+    "lease.epoch or (hold.node != lease.node)": "For the type checker: there is no hold on no shelf.",
+    "memory.leases MemoryLeases._is_lost: without hold.expires_at is not None in hold.expires_at is not None and "
+    "hold.expires_at <= self.clock.now()": "For the type checker: only the hold of a driven task is asked.",
+    "postgres.writer _put_task: without task.driven in task.driven and take is not None": (
+        "Only a task that begins is taken, and what begins is driven."
+    ),
+    "postgres.writer _put_rest: always if call.price": "The JSON of no price is read back as no price.",
+    "postgres.leases PostgresLeases._take: without row['completed_at'] is not None in row is None or "
+    "row['completed_at'] is not None": "The session's lock, taken before, keeps the task from ending meanwhile.",
+    "postgres.leases PostgresLeases._take: without row['lease_owner'] is not None in row['lease_owner'] is not None "
+    "and row['is_lost']": "Without an owner there is no time that could be over: task_lease_is_whole.",
+    "postgres.leases PostgresLeases._take: without row['lease_owner'] is not None in row['lease_owner'] is not None "
+    "or row['status'] != 'queued'": "What is queued has no owner: task_works_under_a_lease.",
+    "postgres.flusher Flusher.run: never if not self._waiting": "It waits to save work: no text is stored at once.",
+    "postgres.flusher Flusher._flush: no filter item.lease.task_id not in stored": (
+        "What is asked about those that are stored is not looked at."
+    ),
+    "postgres.flusher _fail: never if not item.done.is_set()": "Nobody looks at an item again that is done.",
+    "postgres.store PostgresStore.commit: without lease is not None in lease is not None and changes.is_text_only": (
+        "Only a driver has text to store."
+    ),
+    "postgres.store PostgresStore.begin.work: without row is None in row is None or (row['request_sha256'] == "
+    "key.request_sha256 and row['status'] is None)": "The insert has locked the row that it ran into.",
+    "task LETS_GO: with TaskStarted": "What is started is driven, whatever else is said of its event.",
+    "pulse Pulse.tick: never if lane.is_busy": "What is begun twice waits for the lane's lock, and finds nothing due.",
+    "receive _finished: without summary in summary and (not turn.unspoken) and (turn.messages <= 1)": (
+        "An empty text is not heard."
+    ),
+    "admission admit: no filter turn.task.is_live": "What has begun stands first, so the first is live or none is.",
+    "postgres.connection Database._read: never if len(statements) == 1": "One statement is one snapshot either way.",
+    "postgres.statements SET_CHANGE: without completed_at IS NULL": "What is over has no lease: its driver is fenced.",
+    "postgres.statements SAID: without m.role <> 'user'": (
+        "What a task has said stands behind its prompt, and behind everybody's messages."
+    ),
+    "postgres.statements SAID: without v.event ->> 'type' IN ('text_said', 'tool_use', 'task_requeued')": (
+        "Whoever reads leaves out the rest again; it saves the way."
+    ),
+    "postgres.statements DRIVEN: without completed_at IS NULL": "What is over has no owner: task_works_under_a_lease.",
+    "postgres.statements WAITING: without lease_owner IS NOT NULL": (
+        "Without an owner there is no time that could be over: task_lease_is_whole."
+    ),
+}
