@@ -3,6 +3,7 @@
 Environments are made by uv if it is there, else by venv and pip; what they install is pinned by hash.
 """
 
+import importlib.util
 import os
 import shutil
 from pathlib import Path
@@ -12,7 +13,9 @@ import nox
 os.environ["UV_PYTHON_DOWNLOADS"] = "never"  # a missing interpreter is skipped, not fetched
 
 nox.needs_version = ">=2025.2"
-nox.options.default_venv_backend = "uv|virtualenv|venv" if shutil.which("uv") else "venv"
+# Beside nox in an environment, uv is on nobody's PATH, and nox finds it all the same.
+has_uv = shutil.which("uv") is not None or importlib.util.find_spec("uv") is not None
+nox.options.default_venv_backend = "uv|virtualenv|venv" if has_uv else "venv"
 nox.options.reuse_existing_virtualenvs = True
 nox.options.sessions = ["lint", "types", "imports", "tests", "docs"]
 nox.options.error_on_missing_interpreters = False
