@@ -15,7 +15,7 @@ os.environ["UV_PYTHON_DOWNLOADS"] = "never"  # a missing interpreter is skipped,
 nox.needs_version = ">=2025.2"
 # Beside nox in an environment, uv is on nobody's PATH, and nox finds it all the same.
 has_uv = shutil.which("uv") is not None or importlib.util.find_spec("uv") is not None
-nox.options.default_venv_backend = "uv|virtualenv|venv" if has_uv else "venv"
+nox.options.default_venv_backend = "uv|venv" if has_uv else "venv"
 nox.options.reuse_existing_virtualenvs = True
 nox.options.sessions = ["lint", "types", "imports", "tests", "docs"]
 nox.options.error_on_missing_interpreters = False
