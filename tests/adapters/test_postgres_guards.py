@@ -32,6 +32,7 @@ CALL = "INSERT INTO provider_call VALUES ('a', '{RUNNING}', '1:1', 'm', 1, 0, no
 USAGE = """INSERT INTO usage_record VALUES
              ('{0}', '{RUNNING}', '{S1}', '{1}', '{2}', 'e', 'm', '{3}', '{4}', {5}, 0, 0, 0, 0, NULL, now());"""
 OUTBOX = "INSERT INTO outbox VALUES ('a', '{RUNNING}', '{0}', '{1}', now(), {3}, {4}, NULL, {2});"
+INSTANCE = "INSERT INTO instance VALUES ('{0}', '{S1}', 'me', '', NULL, {2}, '{1}', 1, now(), now());"
 KEY = "INSERT INTO idempotency_key VALUES ('a', 's', 'r', {0}, 'h', now(), {1}, NULL, now());"
 BLOB = "INSERT INTO blob SELECT '{0}', {1}, 'image/png', d, now() FROM (SELECT {2}::bytea) AS x (d);"
 HASH, DATA = "encode(sha256(d), 'hex')", "'x'"
@@ -70,6 +71,7 @@ WORLD = "".join(
         *(CALL.format(**IDS), USAGE.format("a", "1:1", "p1", "completed", "exact", 1, **IDS)),
         OUTBOX.format("1:1", "e1", "NULL", "now()", 0, **IDS),
         KEY.format("'k'", "NULL"),
+        INSTANCE.format("a", "running", 1, **IDS),
     ]
 )
 MOVE = "UPDATE task SET version = version + 1, "
@@ -128,6 +130,10 @@ CASES: dict[str, str] = {
     + OUTBOX.format("1:2", "e1", "NULL", "now()", 0, **IDS),
     "outbox_delivered_is_over": "UPDATE outbox SET delivered_at = now(), due_at = now()",
     "outbox_attempts_form": "UPDATE outbox SET attempts = -1",
+    "instance_pk": INSTANCE.format("a", "running", 1, **IDS),
+    "instance_tenant_fk": INSTANCE.format("nobody", "running", 1, **IDS),
+    "instance_status": INSTANCE.format("b", "busy", 1, **IDS),
+    "instance_port": INSTANCE.format("b", "running", 0, **IDS),
     "idempotency_key_pk": KEY.format("'k'", "NULL"),
     "idempotency_key_form": KEY.format("''", "NULL"),
     "idempotency_answer_is_whole": KEY.format("'k2'", "201"),

@@ -9,6 +9,7 @@ from attrs import evolve
 from agentcore.admission import OnBusy, admit
 from agentcore.errors import TaskConflict
 from agentcore.ids import ApprovalId
+from agentcore.reply import Reply
 from agentcore.task import (
     FINAL,
     NEEDS_DRIVER,
@@ -19,6 +20,7 @@ from agentcore.task import (
     CancelRequested,
     Decision,
     ErrorCode,
+    ReplyDelivered,
     StopCode,
     Task,
     TaskCancelled,
@@ -44,6 +46,7 @@ EVENTS: tuple[TaskEvent, ...] = (
     TaskResumed(),
     TaskRequeued(),
     CancelRequested(code=StopCode.USER_CANCEL),
+    ReplyDelivered(reply=Reply(ok=True), receipt="r"),
     TaskCompleted(summary="done"),
     TaskFailed(code=ErrorCode.DEADLINE, message="late"),
     TaskCancelled(code=StopCode.USER_CANCEL, message="stopped"),
