@@ -9,6 +9,7 @@ from agentcore.testing.contracts import (
     BooksContract,
     BusContract,
     EngineContract,
+    InstancesContract,
     LeasesContract,
     ReadingContract,
     StoreContract,
@@ -58,6 +59,10 @@ class TestMemoryReading(ReadingContract):
 
 
 class TestMemoryBooks(BooksContract):
+    pass
+
+
+class TestMemoryInstances(InstancesContract):
     pass
 
 

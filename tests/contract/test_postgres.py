@@ -7,7 +7,7 @@ import pytest
 from tests.support.database import Server
 
 from agentcore.ports import Lease
-from agentcore.testing.contracts import BooksContract, LeasesContract, ReadingContract, StoreContract
+from agentcore.testing.contracts import BooksContract, InstancesContract, LeasesContract, ReadingContract, StoreContract
 from agentcore_adapters.postgres.leases import PostgresLeases
 from agentcore_adapters.postgres.store import PostgresStore, postgres_store
 
@@ -51,6 +51,10 @@ class TestPostgresReading(ReadingContract):
 
 
 class TestPostgresBooks(BooksContract):
+    pass
+
+
+class TestPostgresInstances(InstancesContract):
     pass
 
 
