@@ -58,8 +58,13 @@ class Seal:
         return hmac.new(self.key, text.encode(), hashlib.sha256).hexdigest()
 
 
+def webhook_signature(key: bytes, message_id: str, timestamp: str, body: bytes) -> str:
+    """Sign *body* after Standard Webhooks (https://www.standardwebhooks.com)."""
+    mac = hmac.new(key, f"{message_id}.{timestamp}.".encode() + body, hashlib.sha256).digest()
+    return f"v1,{base64.b64encode(mac).decode()}"
+
+
 def is_signed(key: bytes, message_id: str, timestamp: str, body: bytes, signatures: Iterable[str]) -> bool:
     """Tell whether one of *signatures* is that of a Standard Webhook with these headers and this *body*."""
-    mac = hmac.new(key, f"{message_id}.{timestamp}.".encode() + body, hashlib.sha256).digest()
-    ours = f"v1,{base64.b64encode(mac).decode()}".encode()
+    ours = webhook_signature(key, message_id, timestamp, body).encode()
     return any(hmac.compare_digest(signature.encode(), ours) for signature in signatures)

@@ -108,7 +108,7 @@ class BridgeRun:
     request: EngineRequest
     said: AsyncGenerator[EngineEvent, None] = field(init=False)
     _asking: CancelScope = field(factory=CancelScope)
-    _is_stoppable: bool = False  # the bridge says that it takes cancellations
+    _is_stoppable: bool | None = None  # whether the bridge takes cancellations; None: it has not said yet
     _was_heard: bool = False  # the bridge may know of the task
 
     def __attrs_post_init__(self) -> None:
@@ -164,7 +164,7 @@ class BridgeRun:
         return EngineFailed(ErrorCode.BRIDGE_ERROR, UNREACHED)
 
     async def _withdraw(self, instance: Instance) -> None:
-        if self._is_stoppable:
+        if self._is_stoppable is not False:
             try:
                 body = {"idempotencyKey": self.request.task_id}
                 answer = await self.engine.post(instance, WITHDRAW, body, WITHDRAW_S)
