@@ -21,7 +21,7 @@ from agentcore.commands import Cancel, Decide
 from agentcore.errors import InvalidRequest, NotFound, SessionNotFound, ShuttingDown, StoreUnavailable
 from agentcore.events import OAuthPrompted, SessionRenamed
 from agentcore.house import Counts, House
-from agentcore.ids import ApprovalId, EngineName, SessionId, TaskId
+from agentcore.ids import ApprovalId, EngineName, SessionId, TaskId, TenantId
 from agentcore.instances import ENGINE as REMOTE
 from agentcore.lane import Lane
 from agentcore.lanes import Lanes
@@ -224,7 +224,7 @@ class Runtime:
             log_ = (Logged(event=SessionRenamed(title)),)
             return None, evolve(changes, session=session.renamed(title, at), log=log_)
 
-        with await self._lane(caller, session_id) as lane:
+        with await self._lane(caller.tenant_id, session_id) as lane:
             await lane.change(decide)
         return await self.store.session(caller.tenant_id, session_id)
 
@@ -236,7 +236,7 @@ class Runtime:
             session, turns = await self.store.open_turns(caller.tenant_id, session_id)
             return None, admission.close(session, turns, self.house.clock.now())
 
-        with await self._lane(caller, session_id) as lane:
+        with await self._lane(caller.tenant_id, session_id) as lane:
             await lane.change(decide)
             view = await self.store.session(caller.tenant_id, session_id)
             if erase:
@@ -259,22 +259,23 @@ class Runtime:
     ) -> None:
         """Tell the session's subscribers that the agent asks for consent.
 
-        With *token*, the agent itself asks: it must be the token that its system prompt carries.
+        With *token*, the agent itself asks: it must be the token that its system prompt carries, and it is enough.
         """
-        if token is not None and not self.seal.is_oauth_token(token, caller.tenant_id, session_id):
+        tenant = caller.tenant_id if token is None else self.seal.consenter(token, session_id)
+        if tenant is None:
             raise SessionNotFound("There is no such session.")
         at = self.house.clock.now()
-        changes = Changes(tenant_id=caller.tenant_id, session_id=session_id, at=at, log=(Logged(event=prompt),))
+        changes = Changes(tenant_id=tenant, session_id=session_id, at=at, log=(Logged(event=prompt),))
 
         async def decide() -> tuple[None, Changes]:
             return None, changes
 
-        with await self._lane(caller, session_id) as lane:
+        with await self._lane(tenant, session_id) as lane:
             await lane.change(decide)
 
-    async def _lane(self, caller: Caller, session_id: SessionId) -> Lane:
-        await self.store.session(caller.tenant_id, session_id)
-        return self.lanes.at(caller.tenant_id, session_id)
+    async def _lane(self, tenant: TenantId, session_id: SessionId) -> Lane:
+        await self.store.session(tenant, session_id)
+        return self.lanes.at(tenant, session_id)
 
     # --------------------------------------------------------------------------------------------------- engines
     async def switch_engine(self, caller: Caller, engine: EngineName) -> None:

@@ -34,6 +34,14 @@ def test_a_signature_is_of_one_task_under_one_key() -> None:
     assert SEAL.signer(signature.replace("YQ==", "Yg=="), SESSION, TASK) is None
 
 
+def test_an_agents_token_is_of_its_session_and_for_nothing_else() -> None:
+    token = SEAL.oauth_token(TENANT, SESSION)
+    assert SEAL.consenter(token, SESSION) == TENANT
+    assert SEAL.consenter(token, SessionId("s2")) is None
+    assert SEAL.consenter(SEAL.signature(TENANT, SESSION, TaskId("")), SESSION) is None
+    assert SEAL.signer(token, SESSION, TaskId("")) is None
+
+
 def test_a_webhook_is_signed_over_id_time_and_body() -> None:
     key = SEAL.webhook_key(TENANT, InstanceId("i"))
     assert (len(key), key != SEAL.webhook_key(TENANT, InstanceId("j"))) == (32, True)

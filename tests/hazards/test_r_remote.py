@@ -19,15 +19,16 @@ from tests.support.server import FINAL, QUICK, Json, serving
 
 from agentcore.asking import Ask
 from agentcore.books import GroupBy
+from agentcore.changes import Changes
 from agentcore.errors import StoreUnavailable
 from agentcore.ids import InstanceId, NodeId, SessionId, TaskId, TenantId
 from agentcore.instances import ENGINE
 from agentcore.node import open_runtime
-from agentcore.ports import Leases, Store
+from agentcore.ports import Committed, Lease, Leases, Store
 from agentcore.remote import Told
 from agentcore.reply import Reply
 from agentcore.runtime import Accepted, Runtime
-from agentcore.task import ErrorCode, OnCrash, TaskStatus
+from agentcore.task import ErrorCode, OnCrash, ReplyDelivered, TaskStatus
 from agentcore.testing.making import an_id
 from agentcore_adapters.engines.openclaw import OpenClaw
 from agentcore_adapters.memory.bus import MemoryBus
@@ -318,6 +319,19 @@ async def test_R3_a_reply_for_a_task_that_waits_for_a_driver_is_kept(stores: Sto
         await engine.close()
 
 
+async def test_R3_a_reply_that_comes_to_another_node_is_concluded_where_the_task_is_driven(stores: Stores) -> None:
+    """Nobody is woken, because these nodes share no bus: the beat sees it."""
+    store, _ = stores
+    async with stub_bridge() as bridge:
+        engine, other = an_engine(GUARD), an_engine(GUARD)
+        async with a_node(stores, engine) as first, a_node(stores, other, "n2") as second:
+            task_id = (await on_a_node(first, bridge.port)).task_id
+            assert await delivered(second, await bridge.until_asked(task_id), "elsewhere")
+            view = await until(store, task_id, lambda view: view.task.is_final)
+            assert (view.task.result, view.task.attempt, view.task.crashes) == ("elsewhere", 1, 0)
+        await engine.close()
+
+
 async def test_R3_who_asked_to_fail_fails(database: str | None) -> None:
     async with short_leases(database, 0.6) as stores, stub_bridge() as bridge:
         store, leases = stores
@@ -459,6 +473,29 @@ async def test_R9_callback_is_atomic(remote: RemoteServed, monkeypatch: pytest.M
     log, messages = await everything(remote, task["sessionId"])
     assert finals(log) == ["completed"]
     assert len(messages) == 2
+
+
+async def test_R9_a_callback_whose_commit_was_answered_late_counts_once(
+    remote: RemoteServed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was stored, and nobody heard so: the bridge is told to come again, and finds it done."""
+    task, asked = await remote.asked("hello")
+    store = remote.served.runtime.store
+    commit, lost = type(store).commit, [True]
+
+    async def unheard(self: Store, changes: Changes, lease: Lease | None = None) -> Committed:
+        committed = await commit(self, changes, lease)
+        if lost and any(isinstance(logged.event, ReplyDelivered) for logged in changes.log):
+            lost.clear()
+            raise StoreUnavailable("The answer was lost.")
+        return committed
+
+    monkeypatch.setattr(type(store), "commit", unheard)
+    assert (await remote.answer(asked, result="x")).status_code == 503
+    assert (await remote.answer(asked, result="y")).json() == RECEIVED
+    assert (await remote.served.ended(task["taskId"]))["result"] == "x"
+    log, messages = await everything(remote, task["sessionId"])
+    assert (finals(log), len(messages)) == (["completed"], 2)
 
 
 def signed(asked: Json, body: bytes, key: bytes, at: float | None = None) -> dict[str, str]:
