@@ -21,7 +21,7 @@ from agentcore.relay import Relay
 from agentcore.remote import Nowhere, Remote
 from agentcore.runtime import Runtime
 from agentcore.seal import Seal
-from agentcore.task import TaskStatus
+from agentcore.task import OnCrash, TaskStatus
 from agentcore.views import Views
 
 POLL_S = 0.02
@@ -91,7 +91,8 @@ async def drain(house: House, lanes: Lanes, patience_s: float) -> None:
     house.is_draining = True
     for lane, reading in list(lanes.reading()):
         task = reading.turn.task
-        if task.status is TaskStatus.AWAITING_APPROVAL or task.is_remote:  # it may wait for long: so it waits anywhere
+        is_elsewhere = task.is_remote and task.params.on_crash is OnCrash.RESUME
+        if task.status is TaskStatus.AWAITING_APPROVAL or is_elsewhere:  # it may wait for long: so it waits anywhere
             lane.let_go()
     await _until_idle(lanes, patience_s)
     for lane, _ in list(lanes.reading()):

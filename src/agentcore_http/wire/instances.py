@@ -117,7 +117,7 @@ class CountsBody(Struct, rename="camel"):
     model: Annotated[str, Meta(max_length=200)] = ""
 
 
-class CallbackBody(Struct, rename="camel"):
+class CallbackBody(Envelope, rename="camel"):
     """POST /instances/openclaw-app-callback."""
 
     ok: bool
