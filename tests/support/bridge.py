@@ -19,8 +19,10 @@ from agentcore_adapters.engines.openclaw import CALLBACK, OpenClaw
 from agentcore_adapters.netguard import Guard, allow_list
 from agentcore_adapters.testing.provider import read_request
 from agentcore_http.app import API
-from tests.support.server import Json, Served, serving
+from tests.support.server import FINAL, Json, Served, serving
 
+GUARD = Guard(allow_list(["127.0.0.0/8"]))
+RECEIVED = {"received": True}
 SEAL = Seal(b"k" * 32)
 COUNTS = {"inputTokens": 11, "outputTokens": 7, "model": "claw-1"}
 
@@ -197,3 +199,12 @@ async def serving_remote(
                 found.instance = (await found.add())["id"]
             yield found
         await engine.close()
+
+
+async def everything(remote: RemoteServed, session_id: str) -> tuple[list[Json], list[Json]]:
+    """Return all that could change in a session."""
+    return await remote.served.log(session_id), await remote.served.messages(session_id)
+
+
+def finals(log: list[Json]) -> list[str]:
+    return [entry["type"] for entry in log if entry["type"] in FINAL]
