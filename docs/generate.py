@@ -12,6 +12,7 @@ from agentcore import errors, task
 from agentcore.errors import AgentcoreError
 from agentcore.events import Event, TextKind
 from agentcore.ids import ApprovalId, MessageId
+from agentcore.reply import Reply
 from agentcore.usage import Usage
 from agentcore_http.problems import STATUS
 from agentcore_http.settings import Settings, variable
@@ -40,6 +41,8 @@ SAMPLES: dict[str, object] = {
     "usage": Usage(),
     "provider": "p",
     "url": "u",
+    "reply": Reply(ok=True),
+    "receipt": "r",
 }
 
 

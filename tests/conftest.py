@@ -13,6 +13,7 @@ from agentcore_adapters.memory.leases import MemoryLeases
 from agentcore_adapters.memory.store import MemoryStore
 from agentcore_adapters.postgres.store import postgres_store
 from agentcore_adapters.testing.provider import StubProvider, stub_provider
+from tests.support.bridge import RemoteServed, serving_remote
 from tests.support.database import Server, running_server
 from tests.support.server import Served, serving
 
@@ -64,6 +65,13 @@ async def stores(database: str | None) -> AsyncIterator[tuple[Store, Leases]]:
 async def served(stores: tuple[Store, Leases]) -> AsyncIterator[Served]:
     """A server with scripted engines, on each store."""
     async with serving(*stores) as found:
+        yield found
+
+
+@pytest.fixture
+async def remote(stores: tuple[Store, Leases]) -> AsyncIterator[RemoteServed]:
+    """A server with a remote agent behind a bridge, on each store."""
+    async with serving_remote(*stores) as found:
         yield found
 
 

@@ -40,9 +40,10 @@ def test_pins_name_no_address() -> None:
 
 
 def test_the_guard_of_the_database_is_the_table() -> None:
-    schema = (ROOT / "src/agentcore_adapters/postgres/migrations/0001_pre_schema.sql").read_text()
-    block = schema[schema.index("INSERT INTO task_transition") :].partition(";")[0]
-    assert set(re.findall(r"\('(\w+)', '(\w+)'\)", block)) == set(pairs())
+    folder = ROOT / "src/agentcore_adapters/postgres/migrations"
+    schema = "".join(path.read_text() for path in sorted(folder.glob("*.sql")))
+    blocks = "".join(re.findall(r"INSERT INTO task_transition[^;]*;", schema))
+    assert set(re.findall(r"\('(\w+)', '(\w+)'\)", blocks)) == set(pairs())
 
 
 def test_no_module_is_left_out_of_the_mutation_session_by_accident() -> None:

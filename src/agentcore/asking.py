@@ -11,7 +11,7 @@ from attrs import field, frozen
 from agentcore.admission import Prompt
 from agentcore.changes import Blob
 from agentcore.errors import UnsupportedMedia
-from agentcore.ids import EngineName, TaskId
+from agentcore.ids import EngineName, InstanceId, TaskId
 from agentcore.messages import FilePart, TextPart
 from agentcore.ports import Abilities
 from agentcore.task import OnCrash, TaskParams
@@ -47,7 +47,8 @@ class Ask:
     voice_mode: bool = False
     model: str | None = None
     deadline_s: float = DEADLINE_S
-    on_crash: OnCrash = OnCrash.FAIL
+    on_crash: OnCrash | None = None
+    instance: InstanceId | None = None  #: The remote agent that is to answer.
 
 
 def resolved(
@@ -74,7 +75,9 @@ def resolved(
         allowed_tools=ask.allowed_tools,
         voice_mode=ask.voice_mode,
         model=ask.model,
-        on_crash=ask.on_crash,
+        # Nothing of a remote agent's work is lost with a node.
+        on_crash=ask.on_crash or (OnCrash.RESUME if ask.instance else OnCrash.FAIL),
+        instance=ask.instance,
     )
     return Prompt(
         task_id=task_id,

@@ -5,6 +5,9 @@ the task was submitted.
 """
 
 from agentcore.context import rendered, window
+from agentcore.errors import InstanceNotFound
+from agentcore.ids import InstanceId, TenantId
+from agentcore.instances import Instance
 from agentcore.messages import FilePart
 from agentcore.ports import Engine, EngineRequest, Store
 from agentcore.turn import Turn
@@ -31,4 +34,12 @@ async def engine_request(store: Store, engine: Engine, turn: Turn) -> EngineRequ
         allowed_tools=params.allowed_tools,
         model=params.model,
         decisions=tuple(approval for approval in turn.approvals if not approval.is_pending),
+        instance=await _instance(store, task.tenant_id, params.instance) if params.instance else None,
     )
+
+
+async def _instance(store: Store, tenant: TenantId, instance_id: InstanceId) -> Instance | None:
+    try:
+        return await store.instance(tenant, instance_id)
+    except InstanceNotFound:
+        return None

@@ -7,6 +7,7 @@ from attrs import frozen
 
 from agentcore.approval import OnReject
 from agentcore.ids import ApprovalId
+from agentcore.reply import Reply
 from agentcore.task import StopCode
 
 
@@ -29,6 +30,14 @@ class Decide:
     reason: str | None = None
 
 
+@frozen(kw_only=True)
+class Deliver:
+    """A remote agent has answered."""
+
+    reply: Reply
+    receipt: str
+
+
 @frozen
 class Expire:
     """The time of the task, or of what it waits for, is up."""
@@ -49,4 +58,4 @@ class HandBack:
     """The node that drives the task goes away in order; decide what becomes of it."""
 
 
-Command = Cancel | Decide | Expire | Continue | Recover | HandBack
+Command = Cancel | Decide | Deliver | Expire | Continue | Recover | HandBack

@@ -20,7 +20,6 @@ from agentcore.task import (
     ApprovalResolved,
     CancelRequested,
     Decision,
-    ErrorCode,
     StopCode,
     TaskCancelled,
     TaskCompleted,
@@ -44,7 +43,6 @@ STOP_MESSAGES: Mapping[StopCode, str] = {
     StopCode.APPROVAL_EXPIRED: "Nobody decided in time",
     StopCode.SHUTDOWN: "The server is going away",
 }
-DEADLINE_PASSED = TaskFailed(code=ErrorCode.DEADLINE, message=DEADLINE_MESSAGE)
 
 
 def stop(turn: Turn, code: StopCode, at: datetime) -> tuple[Turn, Changes]:
@@ -54,6 +52,11 @@ def stop(turn: Turn, code: StopCode, at: datetime) -> tuple[Turn, Changes]:
     if turn.task.driven:
         return turn.step(CancelRequested(code=code), at)
     return end(turn, cancelled(code), at)
+
+
+def too_late(turn: Turn, at: datetime) -> tuple[Turn, Changes]:
+    """End the task because its time is up."""
+    return end(turn, TaskFailed(code=turn.late_code, message=DEADLINE_MESSAGE), at)
 
 
 def cancelled(code: StopCode) -> TaskCancelled:
@@ -103,8 +106,9 @@ def let_go(turn: Turn, event: TaskParked | TaskRequeued, at: datetime) -> tuple[
     """End the attempt and not the task: what was said becomes a message, unless it is discarded."""
     task = turn.task.after(event, at)
     turn, changes = turn.checkpoint(at)
-    turn, settled = settle_call(turn, at, Outcome.CANCELLED)
-    changes = changes.plus(settled)
+    if not task.is_remote:  # a remote agent works on: its call stays open until the task ends
+        turn, settled = settle_call(turn, at, Outcome.CANCELLED)
+        changes = changes.plus(settled)
     if isinstance(event, TaskRequeued) and event.restart:
         turn = evolve(turn, said=())
     turn, messages = turn.speak(at, interrupted=isinstance(event, TaskRequeued) and event.crashed)

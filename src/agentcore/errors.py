@@ -5,10 +5,11 @@ went wrong this time without an address, a path, a key or a prompt in it.
 
     AgentcoreError
     |-- Refused                     the caller asked for what cannot be
-    |   |-- InvalidRequest          UnknownEngine, ContextTooLarge
+    |   |-- InvalidRequest          UnknownEngine, ContextTooLarge, HostNotAllowed, InstanceNotRunning
     |   |-- TooLarge, UnsupportedMedia
-    |   |-- Unauthenticated, RoleRequired, OriginRefused
-    |   |-- NotFound                SessionNotFound, TaskNotFound
+    |   |-- Unauthenticated         CallbackUnverified
+    |   |-- RoleRequired, OriginRefused
+    |   |-- NotFound                SessionNotFound, TaskNotFound, InstanceNotFound
     |   `-- Conflict                TaskConflict, TaskNotLive, SessionBusy, SessionClosed, ApprovalConflict,
     |                               KeyInFlight, KeyReused
     |-- Unavailable                 EngineUnavailable, StoreUnavailable, ShuttingDown
@@ -53,6 +54,18 @@ class ContextTooLarge(InvalidRequest):
     code = "context_too_large"
 
 
+class HostNotAllowed(InvalidRequest):
+    """Remote agents may not live at this host."""
+
+    code = "host_not_allowed"
+
+
+class InstanceNotRunning(InvalidRequest):
+    """The remote agent is not running, or has no address."""
+
+    code = "instance_not_running"
+
+
 class TooLarge(Refused):
     """The request is larger than what is accepted."""
 
@@ -69,6 +82,12 @@ class Unauthenticated(Refused):
     """The caller has not shown who it is."""
 
     code = "unauthenticated"
+
+
+class CallbackUnverified(Unauthenticated):
+    """The callback does not prove that it answers one of our tasks."""
+
+    code = "callback_unverified"
 
 
 class RoleRequired(Refused):
@@ -99,6 +118,12 @@ class TaskNotFound(NotFound):
     """There is no such task."""
 
     code = "task_not_found"
+
+
+class InstanceNotFound(NotFound):
+    """There is no such instance."""
+
+    code = "instance_not_found"
 
 
 class Conflict(Refused):

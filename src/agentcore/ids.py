@@ -12,6 +12,7 @@ TaskId = NewType("TaskId", str)
 MessageId = NewType("MessageId", str)
 ApprovalId = NewType("ApprovalId", str)
 EngineName = NewType("EngineName", str)
+InstanceId = NewType("InstanceId", str)
 NodeId = NewType("NodeId", str)
 ChangeId = NewType("ChangeId", str)
 
@@ -19,6 +20,7 @@ __all__ = [
     "ApprovalId",
     "ChangeId",
     "EngineName",
+    "InstanceId",
     "MessageId",
     "NodeId",
     "SessionId",

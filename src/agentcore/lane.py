@@ -19,6 +19,7 @@ from attrs import define, field
 from agentcore.changes import Changes
 from agentcore.commands import Command, Continue, HandBack
 from agentcore.errors import StoreUnavailable, TaskNotFound
+from agentcore.events import Ended
 from agentcore.follow import Live
 from agentcore.house import House
 from agentcore.ids import SessionId, TaskId, TenantId
@@ -164,6 +165,8 @@ class Lane:
         reading = Reading.granted(self.house, self._lock, grant)
         if not grant.is_takeover:
             self.reading = reading
+            if grant.turn.reply is not None:  # it came while nobody drove the task: nothing is asked again
+                reading.stop(Ended())
             self.__enter__()  # _read holds the lane, from now on and not only from when it first runs
             self.house.spawn(self._read, reading)
             return False

@@ -14,13 +14,14 @@ from agentcore.books import Sink
 from agentcore.house import House
 from agentcore.ids import NodeId
 from agentcore.lanes import Lanes
-from agentcore.ports import Bus, Clock, Engines, Leases, Store
+from agentcore.ports import Bus, Clock, Engines, Hosts, Leases, Store
 from agentcore.prompts import PromptBuilder
 from agentcore.pulse import Periods, Pulse
 from agentcore.relay import Relay
+from agentcore.remote import Nowhere, Remote
 from agentcore.runtime import Runtime
 from agentcore.seal import Seal
-from agentcore.task import TaskStatus
+from agentcore.task import OnCrash, TaskStatus
 from agentcore.views import Views
 
 POLL_S = 0.02
@@ -41,13 +42,14 @@ async def open_runtime(
     prompts: PromptBuilder | None = None,
     periods: Periods | None = None,
     sink: Sink | None = None,
+    hosts: Hosts | None = None,
     drain_s: float = 5.0,
     idle_s: float = 300.0,
 ) -> AsyncIterator[Runtime]:
     """Run one node: its lanes, its pulse and its use cases; at the end, what is live is let end or stopped.
 
     *sink*: where usage events go; *drain_s*: seconds that live tasks have when the node goes away; *idle_s*:
-    seconds of silence after which an engine is stopped.
+    seconds of silence after which an engine is stopped; *hosts*: where remote agents may live, None: nowhere.
     """
     async with anyio.create_task_group() as tasks:
         house = House(
@@ -65,7 +67,15 @@ async def open_runtime(
         pulse = Pulse(house, lanes, periods or Periods(), Relay(store, sink))
         views = Views(house)
         prompts = prompts or PromptBuilder()
-        runtime = Runtime(house=house, lanes=lanes, pulse=pulse, views=views, prompts=prompts, seal=seal)
+        runtime = Runtime(
+            house=house,
+            lanes=lanes,
+            pulse=pulse,
+            views=views,
+            remote=Remote(house=house, lanes=lanes, seal=seal, hosts=hosts or Nowhere()),
+            prompts=prompts,
+            seal=seal,
+        )
         with bus.serve(lanes.tail, lanes.woken):
             house.spawn(pulse.run)
             try:
@@ -80,7 +90,9 @@ async def drain(house: House, lanes: Lanes, patience_s: float) -> None:
     """Begin nothing more; let what is live end within *patience_s*, then hand the rest back, or stop it."""
     house.is_draining = True
     for lane, reading in list(lanes.reading()):
-        if reading.turn.task.status is TaskStatus.AWAITING_APPROVAL:  # it may wait for days: parked, it waits anywhere
+        task = reading.turn.task
+        is_elsewhere = task.is_remote and task.params.on_crash is OnCrash.RESUME
+        if task.status is TaskStatus.AWAITING_APPROVAL or is_elsewhere:  # it may wait for long: so it waits anywhere
             lane.let_go()
     await _until_idle(lanes, patience_s)
     for lane, _ in list(lanes.reading()):

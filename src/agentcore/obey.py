@@ -10,10 +10,10 @@ from typing import assert_never
 
 from attrs import evolve
 
-from agentcore import ending
+from agentcore import ending, replying
 from agentcore.approval import Approval, OnReject
 from agentcore.changes import Changes
-from agentcore.commands import Cancel, Command, Continue, Decide, Expire, HandBack, Recover
+from agentcore.commands import Cancel, Command, Continue, Decide, Deliver, Expire, HandBack, Recover
 from agentcore.errors import ApprovalConflict
 from agentcore.messages import ToolUsePart
 from agentcore.task import (
@@ -46,6 +46,8 @@ def obey(turn: Turn, command: Command, at: datetime) -> tuple[Turn, Changes]:
             return ending.stop(turn, code, at)
         case Decide():
             return _decide(turn, command, at)
+        case Deliver():
+            return replying.deliver(turn, command.reply, command.receipt, at)
         case Expire():
             return _expire(turn, at)
         case Continue():
@@ -94,7 +96,7 @@ def _resolve(turn: Turn, decided: Approval, decision: Decision, code: StopCode, 
 
 def _expire(turn: Turn, at: datetime) -> tuple[Turn, Changes]:
     if at >= turn.task.deadline and not turn.task.driven and not turn.task.is_final:
-        return ending.end(turn, ending.DEADLINE_PASSED, at)
+        return ending.too_late(turn, at)
     if turn.task.status is TaskStatus.AWAITING_APPROVAL:
         for approval in turn.pending:
             if approval.expires_at <= at:
@@ -111,8 +113,10 @@ def _recover(turn: Turn, at: datetime, lost: TaskFailed | None) -> tuple[Turn, C
             return ending.end(turn, ending.cancelled(task.stop_code or StopCode.USER_CANCEL), at)
         case TaskStatus.AWAITING_APPROVAL:
             return ending.let_go(turn, TaskParked() if turn.pending else TaskRequeued(), at)
+        case TaskStatus.RUNNING if turn.reply is not None:
+            return replying.conclude(turn, turn.reply, at)
         case TaskStatus.RUNNING if at >= task.deadline:
-            return ending.end(turn, ending.DEADLINE_PASSED, at)
+            return ending.too_late(turn, at)
         case TaskStatus.RUNNING if crashed and task.crashes + 1 >= CRASHES_ALLOWED:
             return ending.end(turn, CRASH_LOOP, at)
         case TaskStatus.RUNNING if _has_done_nothing(turn) or task.params.on_crash is OnCrash.RESUME:

@@ -17,7 +17,8 @@ from agentcore.changes import Blob, Changes, Receipt, ReceiptKey
 from agentcore.errors import AgentcoreError
 from agentcore.events import EngineEvent
 from agentcore.follow import Entry, Head, Heard, Live, Page
-from agentcore.ids import ChangeId, EngineName, NodeId, SessionId, TaskId, TenantId
+from agentcore.ids import ChangeId, EngineName, InstanceId, NodeId, SessionId, TaskId, TenantId
+from agentcore.instances import Instance
 from agentcore.messages import Message, Part
 from agentcore.session import Session
 from agentcore.task import Task, TaskStatus
@@ -201,6 +202,23 @@ class Store(Books, Protocol):
     async def set_default_engine(self, tenant: TenantId, engine: EngineName) -> None:
         """Store the tenant's choice."""
 
+    async def keep_instance(self, instance: Instance) -> None:
+        """Store *instance*: version 1 is inserted, any other must be one ahead of what is stored, else Stale."""
+
+    async def instance(self, tenant: TenantId, instance_id: InstanceId) -> Instance:
+        """Return an instance, whoever owns it, or raise InstanceNotFound."""
+
+    async def instances(self, tenant: TenantId, owner: str, limit: int) -> list[Instance]:
+        """Return at most *limit* instances of *owner*, newest first."""
+
+    async def drop_instance(self, tenant: TenantId, instance_id: InstanceId) -> None:
+        """Remove an instance, if it is there; its sessions stay."""
+
+    async def sessions_with(
+        self, tenant: TenantId, owner: str, instance_id: InstanceId, limit: int
+    ) -> list[SessionView]:
+        """Return at most *limit* sessions that *owner* has with an instance, newest first."""
+
     async def erase(self, tenant: TenantId, session_id: SessionId) -> None:
         """Remove a closed session without open tasks, with all its content; the ledger keeps its numbers.
 
@@ -260,6 +278,7 @@ class EngineRequest:
     allowed_tools: tuple[str, ...] | None
     model: str | None
     decisions: tuple[Approval, ...] = ()  #: Decided before this attempt began.
+    instance: Instance | None = None  #: The remote agent that is to answer; None, too, if it is registered no more.
 
 
 class Run(Protocol):
@@ -318,6 +337,13 @@ class Engines(Protocol):
 
     def default(self) -> EngineName:
         """Return the configured engine, else the first usable; raises EngineUnavailable if there is none."""
+
+
+class Hosts(Protocol):
+    """Where remote agents may live."""
+
+    def admit(self, host: str, port: int) -> str:
+        """Return *host* as it is kept; raises HostNotAllowed.  Nothing is looked up and nobody is asked."""
 
 
 class Ear(Protocol):

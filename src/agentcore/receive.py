@@ -9,7 +9,7 @@ from typing import assert_never
 
 from attrs import evolve
 
-from agentcore import ending
+from agentcore import ending, replying
 from agentcore.approval import Approval, input_hash
 from agentcore.changes import Changes, Ledger
 from agentcore.events import (
@@ -134,6 +134,8 @@ def _approval_required(turn: Turn, event: ApprovalRequired, at: datetime) -> tup
 
 
 def _call_opened(turn: Turn, event: CallOpened, at: datetime) -> tuple[Turn, Changes]:
+    if turn.task.is_remote and turn.call is not None:  # asked again under the same key: it is still the one call
+        return turn, turn.nothing(at)
     turn, changes = turn.checkpoint(at)
     turn, settled = ending.settle_call(turn, at, Outcome.COMPLETED)  # one that the engine forgot to close
     number = turn.calls + 1
@@ -180,6 +182,8 @@ def _over(turn: Turn, event: TaskCompleted | TaskFailed, at: datetime) -> tuple[
     """End the task, unless a stop was accepted before, or a decision is still to come."""
     if turn.task.status is TaskStatus.CANCELLING:
         return ending.end(turn, ending.cancelled(turn.task.stop_code or StopCode.USER_CANCEL), at)
+    if turn.reply is not None:  # whatever became of the connection
+        return replying.conclude(turn, turn.reply, at)
     is_late = isinstance(event, TaskFailed) and event.code is ErrorCode.DEADLINE
     if turn.task.status is TaskStatus.AWAITING_APPROVAL and not is_late:
         return ending.let_go(turn, TaskParked() if turn.pending else TaskRequeued(), at)

@@ -18,15 +18,17 @@ from agentcore.books import EventId
 from agentcore.caller import Caller, Role
 from agentcore.changes import Changes, Logged, Receipt, ReceiptKey
 from agentcore.commands import Cancel, Decide
-from agentcore.errors import NotFound, SessionNotFound, ShuttingDown, StoreUnavailable
+from agentcore.errors import InvalidRequest, NotFound, SessionNotFound, ShuttingDown, StoreUnavailable
 from agentcore.events import OAuthPrompted, SessionRenamed
 from agentcore.house import Counts, House
-from agentcore.ids import ApprovalId, EngineName, SessionId, TaskId
+from agentcore.ids import ApprovalId, EngineName, SessionId, TaskId, TenantId
+from agentcore.instances import ENGINE as REMOTE
 from agentcore.lane import Lane
 from agentcore.lanes import Lanes
 from agentcore.ports import SessionView, Stale, Store, TaskView
 from agentcore.prompts import PromptBuilder
 from agentcore.pulse import Pulse
+from agentcore.remote import Remote
 from agentcore.seal import Seal
 from agentcore.session import Session
 from agentcore.task import FINAL, StopCode, Task, TaskParams, TaskStatus
@@ -58,6 +60,7 @@ class Runtime:
     lanes: Lanes
     pulse: Pulse
     views: Views
+    remote: Remote
     prompts: PromptBuilder
     seal: Seal
 
@@ -89,7 +92,9 @@ class Runtime:
         caller.needs(Role.MEMBER)
         self._must_be_open()
         session, is_new = await self._session_for(caller, session_id, ask)
-        prompt = self._prompt(caller, session, ask, ask.engine or session.engine)
+        engine = ask.engine or session.engine
+        ask = evolve(ask, instance=await self.remote.called(caller, session, engine))
+        prompt = self._prompt(caller, session, ask, engine)
 
         def decide(session: Session, turns: Sequence[Turn], at: datetime) -> tuple[Task, Changes]:
             return admission.admit(session, turns, prompt, on_busy, at)
@@ -105,6 +110,7 @@ class Runtime:
         self._must_be_open()
         old = (await self.store.task(caller.tenant_id, task_id)).task
         session = (await self.store.session(caller.tenant_id, old.session_id)).session
+        await self.remote.called(caller, session, old.engine)
         ask = evolve(ask, deadline_s=(old.deadline - old.created_at).total_seconds())
         prompt = self._prompt(caller, session, ask, old.engine, inherited=old.params)
 
@@ -136,9 +142,12 @@ class Runtime:
     async def _session_for(self, caller: Caller, session_id: SessionId | None, ask: Ask) -> tuple[Session, bool]:
         if session_id is not None:
             try:
-                return (await self.store.session(caller.tenant_id, session_id)).session, False
+                session = (await self.store.session(caller.tenant_id, session_id)).session
             except SessionNotFound:
                 log.info("session.unknown", tenant=caller.tenant_id)
+            else:
+                if ask.instance is None or (session.instance, session.owner) == (ask.instance, caller.subject):
+                    return session, False
         chosen = ask.engine or await self.store.default_engine(caller.tenant_id) or self.house.engines.default()
         at = self.house.clock.now()
         session = Session(
@@ -151,6 +160,7 @@ class Runtime:
             created_at=at,
             updated_at=at,
             version=0,
+            instance=ask.instance,
         )
         return session, True
 
@@ -214,7 +224,7 @@ class Runtime:
             log_ = (Logged(event=SessionRenamed(title)),)
             return None, evolve(changes, session=session.renamed(title, at), log=log_)
 
-        with await self._lane(caller, session_id) as lane:
+        with await self._lane(caller.tenant_id, session_id) as lane:
             await lane.change(decide)
         return await self.store.session(caller.tenant_id, session_id)
 
@@ -226,7 +236,7 @@ class Runtime:
             session, turns = await self.store.open_turns(caller.tenant_id, session_id)
             return None, admission.close(session, turns, self.house.clock.now())
 
-        with await self._lane(caller, session_id) as lane:
+        with await self._lane(caller.tenant_id, session_id) as lane:
             await lane.change(decide)
             view = await self.store.session(caller.tenant_id, session_id)
             if erase:
@@ -249,27 +259,30 @@ class Runtime:
     ) -> None:
         """Tell the session's subscribers that the agent asks for consent.
 
-        With *token*, the agent itself asks: it must be the token that its system prompt carries.
+        With *token*, the agent itself asks: it must be the token that its system prompt carries, and it is enough.
         """
-        if token is not None and not self.seal.is_oauth_token(token, caller.tenant_id, session_id):
+        tenant = caller.tenant_id if token is None else self.seal.consenter(token, session_id)
+        if tenant is None:
             raise SessionNotFound("There is no such session.")
         at = self.house.clock.now()
-        changes = Changes(tenant_id=caller.tenant_id, session_id=session_id, at=at, log=(Logged(event=prompt),))
+        changes = Changes(tenant_id=tenant, session_id=session_id, at=at, log=(Logged(event=prompt),))
 
         async def decide() -> tuple[None, Changes]:
             return None, changes
 
-        with await self._lane(caller, session_id) as lane:
+        with await self._lane(tenant, session_id) as lane:
             await lane.change(decide)
 
-    async def _lane(self, caller: Caller, session_id: SessionId) -> Lane:
-        await self.store.session(caller.tenant_id, session_id)
-        return self.lanes.at(caller.tenant_id, session_id)
+    async def _lane(self, tenant: TenantId, session_id: SessionId) -> Lane:
+        await self.store.session(tenant, session_id)
+        return self.lanes.at(tenant, session_id)
 
     # --------------------------------------------------------------------------------------------------- engines
     async def switch_engine(self, caller: Caller, engine: EngineName) -> None:
         """Choose the engine of the tenant's new sessions; raises UnknownEngine, EngineUnavailable."""
         caller.needs(Role.ADMIN)
+        if engine == REMOTE:
+            raise InvalidRequest("A remote agent is one person's: it cannot be the tenant's default.", "engineType")
         self.house.engines.named(engine)
         await self.store.set_default_engine(caller.tenant_id, engine)
 

@@ -12,7 +12,7 @@ from enum import StrEnum
 from attrs import evolve, frozen
 
 from agentcore.errors import SessionClosed
-from agentcore.ids import EngineName, SessionId, TenantId
+from agentcore.ids import EngineName, InstanceId, SessionId, TenantId
 
 TITLE_GRAPHEMES = 40
 
@@ -39,6 +39,7 @@ class Session:
     updated_at: datetime
     status: SessionStatus = SessionStatus.ACTIVE
     version: int = 1  #: +1 with each stored change.
+    instance: InstanceId | None = None  #: The remote agent it is a conversation with.
 
     @property
     def is_closed(self) -> bool:

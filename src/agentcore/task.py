@@ -18,8 +18,9 @@ from typing import Any, assert_never
 from attrs import evolve, frozen
 
 from agentcore.errors import TaskConflict
-from agentcore.ids import ApprovalId, EngineName, SessionId, TaskId, TenantId
+from agentcore.ids import ApprovalId, EngineName, InstanceId, SessionId, TaskId, TenantId
 from agentcore.messages import Part
+from agentcore.reply import Reply
 
 
 class TaskStatus(StrEnum):
@@ -140,6 +141,14 @@ class TaskRequeued:
 
 
 @frozen(kw_only=True)
+class ReplyDelivered:
+    """A remote agent has answered; the task's driver concludes."""
+
+    reply: Reply
+    receipt: str  #: Id of the webhook that brought it, else of the task: the event is its receipt.
+
+
+@frozen(kw_only=True)
 class CancelRequested:
     """Somebody asked the task to stop; its driver will end it."""
 
@@ -182,13 +191,20 @@ TaskEvent = (
     | TaskParked
     | TaskResumed
     | TaskRequeued
+    | ReplyDelivered
     | CancelRequested
     | TaskEnd
 )
 
 TRANSITIONS: Mapping[TaskStatus, Mapping[type[TaskEvent], TaskStatus]] = {
-    QUEUED: {TaskStarted: RUNNING, TaskFailed: FAILED, TaskCancelled: CANCELLED},
+    QUEUED: {
+        TaskStarted: RUNNING,
+        ReplyDelivered: QUEUED,  # only if it has begun: it waits for a driver to conclude
+        TaskFailed: FAILED,
+        TaskCancelled: CANCELLED,
+    },
     RUNNING: {
+        ReplyDelivered: RUNNING,
         ApprovalRequested: AWAITING,
         CancelRequested: CANCELLING,
         TaskRequeued: QUEUED,
@@ -232,6 +248,7 @@ class TaskParams:
     voice_mode: bool = False
     model: str | None = None  #: None: the engine's default.
     on_crash: OnCrash = OnCrash.FAIL
+    instance: InstanceId | None = None  #: The remote agent that answers; None: an engine of this server.
 
 
 @frozen(kw_only=True)
@@ -271,6 +288,11 @@ class Task:
         return self.status in LIVE
 
     @property
+    def is_remote(self) -> bool:
+        """Whether a remote agent answers, so that nothing of its work lives in the node that drives it."""
+        return self.params.instance is not None
+
+    @property
     def has_begun(self) -> bool:
         """Whether it occupies its session: begun and not ended."""
         return self.started_at is not None and not self.is_final
@@ -306,7 +328,7 @@ class Task:
                 return evolve(task, stop_code=event.code, completed_at=at)
             case TaskRequeued():
                 return evolve(task, crashes=self.crashes + event.crashed)
-            case ApprovalRequested() | ApprovalResolved() | TaskParked() | TaskResumed():
+            case ApprovalRequested() | ApprovalResolved() | TaskParked() | TaskResumed() | ReplyDelivered():
                 return task
             case _:
                 assert_never(event)

@@ -29,6 +29,7 @@ from agentcore.messages import (
     clean,
     joined,
 )
+from agentcore.reply import Reply
 from agentcore.session import Session, SessionStatus
 from agentcore.task import ErrorCode, Task, TaskEvent, TaskStarted, TaskStatus
 from agentcore.usage import OpenCall, Usage
@@ -61,6 +62,7 @@ class Turn:
     usage: Usage = Usage()  #: Settled so far.
     billed: frozenset[str] = frozenset()  #: Providers' message ids that stand in the ledger.
     answer: str = ""  #: Text of the last message of the engine.
+    reply: Reply | None = None  #: What its remote agent has answered.
 
     @property
     def end(self) -> int:
@@ -74,9 +76,14 @@ class Turn:
 
     @property
     def is_engines_turn(self) -> bool:
-        """Whether the engine itself is to speak: no person decides, and no tool is at work."""
+        """Whether the engine itself is to speak: no person decides, no tool is at work, no remote agent thinks."""
         is_acting = bool(self.said) and isinstance(self.said[-1], ToolUsePart)
-        return self.task.status is TaskStatus.RUNNING and not is_acting
+        return self.task.status is TaskStatus.RUNNING and not is_acting and not self.task.is_remote
+
+    @property
+    def late_code(self) -> ErrorCode:
+        """What its failure is called if its time runs out."""
+        return ErrorCode.BRIDGE_TIMEOUT if self.task.is_remote else ErrorCode.DEADLINE
 
     @property
     def pending(self) -> tuple[Approval, ...]:
@@ -163,8 +170,10 @@ class Turn:
             return None if task.is_final else Recover()
         if task.is_final or not task.driven or task.status is TaskStatus.CANCELLING:
             return Stop(Ended())
+        if self.reply is not None:
+            return Stop(Ended())  # there is nothing more to hear: its end concludes
         if at >= task.deadline:
-            return Stop(Broke(code=ErrorCode.DEADLINE, message=DEADLINE_MESSAGE))
+            return Stop(Broke(code=self.late_code, message=DEADLINE_MESSAGE))
         if task.status is TaskStatus.AWAITING_APPROVAL:
             if any(approval.expires_at <= at for approval in self.pending):
                 return Expire()

@@ -15,6 +15,7 @@ from agentcore.feed import HEARTBEAT_S, Feed, Latest
 from agentcore.follow import Cursor
 from agentcore.house import House
 from agentcore.ids import EngineName, SessionId, TaskId
+from agentcore.instances import ENGINE as REMOTE
 from agentcore.messages import Message
 from agentcore.ports import EngineState, SessionView, Snapshot, Store, TaskView
 
@@ -95,6 +96,6 @@ class Views:
         """Return all engines, and the one that a new session of the caller's tenant gets, if there is one."""
         states = self.house.engines.states()
         chosen = await self.store.default_engine(caller.tenant_id)
-        if chosen is None and any(state.is_available for state in states):
+        if chosen is None and any(state.is_available and state.name != REMOTE for state in states):
             chosen = self.house.engines.default()
         return states, chosen

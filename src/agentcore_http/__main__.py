@@ -28,6 +28,11 @@ def _run(options: argparse.Namespace) -> int:
         from agentcore_http import chat  # noqa: PLC0415
 
         return chat.run(options.url, options.session, options.engine)
+    if options.command == "openclaw-bridge":
+        from agentcore_http import bridge, logs  # noqa: PLC0415
+
+        logs.set_up(is_verbose=options.verbose)
+        return bridge.run(options.host, options.port, options.gateway, options.server, options.timeout)
     loaded = settings_.load(config=options.config)
     if options.data_dir:
         loaded = evolve(loaded, data_dir=options.data_dir.expanduser().resolve())
@@ -63,6 +68,13 @@ def _parser() -> argparse.ArgumentParser:
     chat.add_argument("--url", default="http://127.0.0.1:8000")
     chat.add_argument("--session", help="a session to go on with")
     chat.add_argument("--engine", help="the engine that answers")
+    bridge = commands.add_parser("openclaw-bridge", help="let an OpenClaw gateway answer the tasks of a server")
+    bridge.add_argument("--server", required=True, help="base URL of the server that may ask, and is called back")
+    bridge.add_argument("--gateway", default="ws://127.0.0.1:18789", help="OPENCLAW_GATEWAY_TOKEN opens it")
+    bridge.add_argument("--host", default="127.0.0.1")
+    bridge.add_argument("--port", type=int, default=8787)
+    bridge.add_argument("--timeout", type=float, default=600.0, help="seconds that a task may take")
+    bridge.add_argument("--verbose", action="store_true", help="log what happens, as JSON on standard error")
     return parser
 
 

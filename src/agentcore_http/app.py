@@ -18,7 +18,7 @@ from agentcore.runtime import Runtime
 from agentcore_http import ws
 from agentcore_http.auth.origin import Doorman
 from agentcore_http.problems import answer
-from agentcore_http.routes import engines, events, health, sessions, tasks, usage
+from agentcore_http.routes import engines, events, health, instances, sessions, tasks, usage
 from agentcore_http.settings import Settings
 
 API = "/api/v1/agent"
@@ -53,6 +53,7 @@ def create_app(
             *events.HANDLERS,
             *engines.HANDLERS,
             *usage.HANDLERS,
+            *instances.HANDLERS,
             ws.stream,
         ],
     )
@@ -77,4 +78,5 @@ def create_app(
 
 def allowed_origins(settings: Settings) -> Collection[str]:
     """Return the origins and host names that may use the server besides loopback."""
-    return frozenset(settings.origins or ())
+    ours = (settings.public_url,) if settings.public_url else ()  # bridges name the server as they were told to
+    return frozenset((*(settings.origins or ()), *ours))

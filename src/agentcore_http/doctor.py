@@ -5,7 +5,9 @@ import sys
 
 import anyio
 from anyio import fail_after
+from attrs import evolve
 
+from agentcore.seal import Seal
 from agentcore_adapters.engines.catalog import open_catalog
 from agentcore_http import wiring
 from agentcore_http.settings import Settings
@@ -24,7 +26,8 @@ async def _examine(settings: Settings) -> int:
     _say(f"store     {store}")
     _say("bus       ok       in this process (one node)")
     usable = False
-    async with open_catalog(wiring.engine_settings(settings)) as engines:
+    known = evolve(wiring.engine_settings(settings), bridges=wiring.bridges(settings, Seal(b"")))
+    async with open_catalog(known) as engines:
         for state in engines.states():
             usable = usable or state.is_available
             found = "ok      " if state.is_available else "missing "

@@ -14,6 +14,8 @@ from typing import Any
 import platformdirs
 from attrs import Attribute, evolve, field, fields, frozen
 
+from agentcore_adapters.netguard import allow_list
+
 PREFIX = "AGENTCORE_"
 SIGNING_KEY_BYTES = 24  # what Standard Webhooks asks for
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
@@ -43,6 +45,12 @@ def _words(value: object) -> tuple[str, ...]:
     if isinstance(value, list):
         return tuple(_text(word) for word in value)
     return tuple(word.strip() for word in _text(value).split(",") if word.strip())
+
+
+def _hosts(value: object) -> tuple[str, ...]:
+    words = _words(value)
+    allow_list(words)
+    return words
 
 
 def _path(value: object) -> Path:
@@ -96,7 +104,12 @@ class Settings:
         _text, "Key from which tokens are derived; made in the data dir if absent.", secret=True
     )
     origins: tuple[str, ...] | None = _setting(_words, "Browser origins and host names allowed besides our own.")
-    public_url: str | None = _setting(_url, "Base URL under which others reach this server.")
+    public_url: str | None = _setting(
+        _url, "Base URL under which others reach this server; bridges of remote agents call back there."
+    )
+    instance_hosts: tuple[str, ...] | None = _setting(
+        _hosts, "Where remote agents may live: names, addresses, networks; `http://` in front where TLS is not spoken."
+    )
     deadline_seconds: float | None = _setting(_number, "Time a task has if its request does not say; 3600.")
     idle_seconds: float | None = _setting(_number, "Silence after which an engine is stopped (`DEADLINE`); 300.")
     drain_seconds: float | None = _setting(_number, "Time that live tasks have when the server stops; 5.")

@@ -12,7 +12,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
 import anyio
-from attrs import frozen
+from attrs import evolve, frozen
 
 from agentcore.books import Sink
 from agentcore.ids import EngineName, NodeId
@@ -22,11 +22,13 @@ from agentcore.prompts import PromptBuilder
 from agentcore.pulse import Periods
 from agentcore.runtime import Runtime
 from agentcore.seal import Seal
-from agentcore_adapters.engines.catalog import EngineSettings, open_catalog
+from agentcore_adapters.engines import openclaw
+from agentcore_adapters.engines.catalog import Bridges, EngineSettings, open_catalog
 from agentcore_adapters.memory.bus import MemoryBus
 from agentcore_adapters.memory.clock import SystemClock
 from agentcore_adapters.memory.leases import MemoryLeases
 from agentcore_adapters.memory.store import MemoryStore
+from agentcore_adapters.netguard import Guard, allow_list
 from agentcore_http.app import API
 from agentcore_http.settings import Settings, SettingsError
 
@@ -111,7 +113,9 @@ async def node(
     settings: Settings, place: Place, store: Store, leases: Leases, engines: Engines | None = None
 ) -> AsyncIterator[Runtime]:
     """Open a node on *store*; *engines* stand in for the configured ones in tests."""
-    async with open_catalog(engine_settings(settings)) as configured, usage_sink(settings) as sink:
+    seal = Seal(secret_key(settings))
+    known = evolve(engine_settings(settings), bridges=bridges(settings, seal))
+    async with open_catalog(known) as configured, usage_sink(settings) as sink:
         async with open_runtime(
             store=store,
             leases=leases,
@@ -120,7 +124,8 @@ async def node(
             clock=SystemClock(),
             node=NodeId(f"node-{uuid.uuid4()}"),
             new_id=lambda: str(uuid.uuid4()),
-            seal=Seal(secret_key(settings)),
+            seal=seal,
+            hosts=guard(settings),
             prompts=PromptBuilder(api_url=(settings.public_url or place.url) + API),
             periods=Periods(),
             sink=sink,
@@ -156,7 +161,26 @@ def engine_settings(settings: Settings) -> EngineSettings:
         openai_model=settings.openai_model,
         local_model=settings.local_model,
         data_dir=settings.data,
+        no_bridges=_no_bridges(settings),
     )
+
+
+def bridges(settings: Settings, seal: Seal) -> Bridges | None:
+    """Return how remote agents are reached, if all is set that this needs."""
+    if settings.public_url is None or (allowed := guard(settings)) is None:
+        return None
+    return Bridges(seal=seal, guard=allowed, callback_url=settings.public_url + API + openclaw.CALLBACK)
+
+
+def guard(settings: Settings) -> Guard | None:
+    """Return what says where remote agents may live; None: nowhere."""
+    return Guard(allow_list(settings.instance_hosts)) if settings.instance_hosts else None
+
+
+def _no_bridges(settings: Settings) -> str:
+    if not settings.instance_hosts:
+        return "Set AGENTCORE_INSTANCE_HOSTS, which says where remote agents may live."
+    return "Set AGENTCORE_PUBLIC_URL, the base URL under which their bridges call back."
 
 
 def secret_key(settings: Settings) -> bytes:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from agentcore.events import Event, TextKind, TextSaid, UsageSettled
 from agentcore.messages import FilePart, Part, TextPart
+from agentcore.reply import Reply
 from agentcore.task import OnCrash, TaskParams, TaskRequeued
 from agentcore.usage import Fidelity, Usage
 from agentcore_adapters import codec
@@ -19,7 +20,16 @@ EVENTS, PARTS = get_args(Event), get_args(Part)
 TAGS = {
     *("task_queued", "task_started", "task_parked", "task_resumed", "task_requeued", "cancel_requested"),
     *("task_completed", "task_failed", "task_cancelled", "approval_requested", "approval_resolved"),
-    *("session_opened", "session_renamed", "session_closed", "prompted", "text_said", "tool_use", "tool_result"),
+    *(
+        "session_opened",
+        "session_renamed",
+        "session_closed",
+        "reply_delivered",
+        "prompted",
+        "text_said",
+        "tool_use",
+        "tool_result",
+    ),
     *("usage_settled", "oauth_prompted"),
 }
 
@@ -40,6 +50,7 @@ def made(kind: type) -> st.SearchStrategy[Any]:
         "parts": st.lists(parts).map(tuple),
     }
     special["usage"] = st.deferred(lambda: made(Usage))
+    special["reply"] = st.deferred(lambda: made(Reply))
     names = {field.name for field in attrs.fields(kind)}
     return st.builds(kind, **{name: how for name, how in special.items() if name in names})
 

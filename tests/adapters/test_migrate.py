@@ -57,6 +57,19 @@ async def test_the_migrations_of_this_release_apply_to_an_empty_database(empty: 
     assert await migrate(empty) == []
 
 
+async def test_they_apply_under_an_owner_of_any_name(postgres: Server, empty: str) -> None:
+    """Whose name is not the schema's, so that nothing is found there by chance."""
+    ask(empty, "CREATE ROLE another SUPERUSER LOGIN PASSWORD 'p'")
+    try:
+        await migrate(conninfo.make_conninfo(empty, user="another", password="p"))
+        made = "SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace"
+        assert ask(empty, made) == 0
+        assert ask(empty, "SELECT count(*) FROM agentcore.instance") == 0
+    finally:
+        ask(empty, "DROP OWNED BY another")
+        ask(empty, "DROP ROLE another")
+
+
 async def test_a_changed_file_is_refused_before_anything_else_is_applied(empty: str, folder: Path) -> None:
     await migrate(empty, folder)
     write(folder, "0002_post_second", "SELECT 1;")

@@ -8,7 +8,7 @@ import pytest
 
 from agentcore.ports import Bus, Leases, Store
 from agentcore.testing.chaos import CALM, Fate, Flaky, Weather, chaos_bus
-from agentcore.testing.contracts import BusContract, ReadingContract, StoreContract
+from agentcore.testing.contracts import BusContract, InstancesContract, ReadingContract, StoreContract
 from agentcore_adapters.memory.bus import MemoryBus
 from agentcore_adapters.memory.clock import SystemClock
 from agentcore_adapters.memory.leases import MemoryLeases
@@ -45,6 +45,10 @@ async def bus(fate: Fate) -> AsyncIterator[Bus]:
 
 
 class TestFlakyStore(StoreContract):
+    pass
+
+
+class TestFlakyInstances(InstancesContract):
     pass
 
 

@@ -11,6 +11,7 @@ from agentcore.testing.contracts import (
     BooksContract,
     BusContract,
     EngineContract,
+    InstancesContract,
     KeysContract,
     LeasesContract,
     ReadingContract,
@@ -66,6 +67,10 @@ class TestMemoryReading(ReadingContract):
 
 
 class TestMemoryBooks(BooksContract):
+    pass
+
+
+class TestMemoryInstances(InstancesContract):
     pass
 
 

@@ -14,7 +14,14 @@ from agentcore.changes import Receipt
 from agentcore.errors import KeyInFlight
 from agentcore.events import CallOpened, Finished
 from agentcore.ports import RESERVED_S, Committed, Fenced, Lease
-from agentcore.testing.contracts import BooksContract, KeysContract, LeasesContract, ReadingContract, StoreContract
+from agentcore.testing.contracts import (
+    BooksContract,
+    InstancesContract,
+    KeysContract,
+    LeasesContract,
+    ReadingContract,
+    StoreContract,
+)
 from agentcore.testing.making import TENANT, a_key, a_talk
 from agentcore_adapters.postgres.leases import PostgresLeases
 from agentcore_adapters.postgres.store import PostgresStore, postgres_store
@@ -63,6 +70,10 @@ class TestPostgresReading(ReadingContract):
 
 
 class TestPostgresBooks(BooksContract):
+    pass
+
+
+class TestPostgresInstances(InstancesContract):
     pass
 
 

@@ -9,6 +9,7 @@ from attrs import evolve
 from agentcore.admission import OnBusy, admit
 from agentcore.errors import TaskConflict
 from agentcore.ids import ApprovalId
+from agentcore.reply import Reply
 from agentcore.task import (
     FINAL,
     LIVE,
@@ -18,6 +19,7 @@ from agentcore.task import (
     CancelRequested,
     Decision,
     ErrorCode,
+    ReplyDelivered,
     StopCode,
     Task,
     TaskCancelled,
@@ -43,6 +45,7 @@ EVENTS: tuple[TaskEvent, ...] = (
     TaskResumed(),
     TaskRequeued(),
     CancelRequested(code=StopCode.USER_CANCEL),
+    ReplyDelivered(reply=Reply(ok=True), receipt="r"),
     TaskCompleted(summary="done"),
     TaskFailed(code=ErrorCode.DEADLINE, message="late"),
     TaskCancelled(code=StopCode.USER_CANCEL, message="stopped"),

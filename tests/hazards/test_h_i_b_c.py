@@ -235,6 +235,20 @@ async def test_a_consent_prompt_is_told_and_only_to_http_addresses(served: Serve
     assert (last["type"], last["provider"], last["url"]) == ("oauth_prompt", "cal", good["url"])
 
 
+async def test_an_agent_asks_for_consent_with_its_token_alone(served: Served) -> None:
+    """As its prompt tells it to: no header names its tenant, and the token is of its own session only."""
+    theirs = served.as_tenant("tenant-b")
+    task, other = await theirs.done("[[say:x]]"), await theirs.done("[[say:x]]")
+    token = served.engine.requests[0].system_prompt.partition("X-OAuth-Token: ")[2].partition('"')[0]
+    body = {"provider": "cal", "url": "https://consent.example/a"}
+    path = f"/sessions/{task['sessionId']}/oauth-trigger"
+    assert (await served.call("POST", path, body, X_OAuth_Token=token)).status_code == 201
+    assert (await theirs.log(task["sessionId"]))[-1]["type"] == "oauth_prompt"
+    assert (await served.call("POST", path, body)).status_code == 404
+    elsewhere = f"/sessions/{other['sessionId']}/oauth-trigger"
+    assert (await theirs.call("POST", elsewhere, body, X_OAuth_Token=token)).status_code == 404
+
+
 async def test_a_hundred_turns_keep_their_context(served: Served) -> None:
     session_id: str | None = None
     for number in range(100):

@@ -29,6 +29,7 @@ CALL = "INSERT INTO provider_call VALUES ('a', '{RUNNING}', '1:1', 'm', 1, 0, no
 USAGE = """INSERT INTO usage_record VALUES
              ('{0}', '{RUNNING}', '{S1}', '{1}', '{2}', 'e', 'm', '{3}', '{4}', {5}, 0, 0, 0, 0, NULL, now());"""
 OUTBOX = "INSERT INTO outbox VALUES ('a', '{RUNNING}', '{0}', '{1}', now(), {3}, {4}, NULL, {2});"
+INSTANCE = "INSERT INTO instance VALUES ('{0}', '{S1}', 'me', '', NULL, {2}, '{1}', 1, now(), now());"
 KEY = "INSERT INTO idempotency_key VALUES ('a', 's', 'r', {0}, 'h', now(), {1}, NULL, now());"
 BLOB = "INSERT INTO blob SELECT '{0}', {1}, 'image/png', d, now() FROM (SELECT {2}::bytea) AS x (d);"
 HASH, DATA = "encode(sha256(d), 'hex')", "'x'"
@@ -67,6 +68,7 @@ WORLD = "".join(
         *(CALL.format(**IDS), USAGE.format("a", "1:1", "p1", "completed", "exact", 1, **IDS)),
         OUTBOX.format("1:1", "e1", "NULL", "now()", 0, **IDS),
         KEY.format("'k'", "NULL"),
+        INSTANCE.format("a", "running", 1, **IDS),
     ]
 )
 

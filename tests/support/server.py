@@ -16,7 +16,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from agentcore.books import Sink
 from agentcore.ids import EngineName
 from agentcore.node import open_runtime
-from agentcore.ports import Engines, Leases, Store
+from agentcore.ports import Engines, Hosts, Leases, Store
 from agentcore.prompts import PromptBuilder
 from agentcore.pulse import Periods
 from agentcore.runtime import Runtime
@@ -172,6 +172,7 @@ async def serving(
     *,
     engines: Engines | None = None,
     sink: Sink | None = None,
+    hosts: Hosts | None = None,
 ) -> AsyncIterator[Served]:
     """Serve *store* with *engines*, else with two scripted ones, ``scripted`` and ``other``."""
     engine, other = ScriptedEngine(), ScriptedEngine(name=EngineName("other"))
@@ -191,6 +192,7 @@ async def serving(
             prompts=PromptBuilder(api_url="http://127.0.0.1/api/v1/agent"),
             periods=QUICK,
             sink=sink,
+            hosts=hosts,
             drain_s=0.05,
         ) as runtime:
             found.append(runtime)

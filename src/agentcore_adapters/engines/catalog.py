@@ -15,16 +15,19 @@ from attrs import field, frozen
 from agentcore.errors import EngineUnavailable, UnknownEngine
 from agentcore.ids import EngineName
 from agentcore.ports import Abilities, Engine, EngineState
-from agentcore_adapters.engines import claude_api, local, openai
+from agentcore.seal import Seal
+from agentcore_adapters.engines import claude_api, local, openai, openclaw
 from agentcore_adapters.engines.claude_api import ClaudeApi
 from agentcore_adapters.engines.llama import LlamaHost
 from agentcore_adapters.engines.local import LocalEngine
 from agentcore_adapters.engines.openai import OpenAiEngine
+from agentcore_adapters.engines.openclaw import OpenClaw
 from agentcore_adapters.engines.weights import (
     WeightsUnavailable,
     fetch_weights,
     weights_path,
 )
+from agentcore_adapters.netguard import Guard
 
 NO_KEY_NEEDED = "not-needed"  # the SDKs insist on one; compatible servers often need none
 
@@ -49,6 +52,17 @@ class EngineSettings:
     openai_base_url: str | None = None
     openai_model: str | None = None
     local_model: Path | None = None
+    bridges: "Bridges | None" = None  #: How remote agents are reached; None: not at all.
+    no_bridges: str = "It is not set up."  #: What to set, if they are not.
+
+
+@frozen(kw_only=True)
+class Bridges:
+    """How remote agents are reached."""
+
+    seal: Seal = field(repr=False)
+    guard: Guard
+    callback_url: str  #: Under which bridges reach this server.
 
 
 @frozen(kw_only=True)
@@ -97,7 +111,7 @@ class Catalog:
         if self.chosen is not None:
             return self.chosen
         for listing in self.listings:
-            if listing.engine is not None:
+            if listing.engine is not None and listing.name != openclaw.NAME:  # which needs an instance
                 return listing.name
         reasons = " ".join(f"{listing.name}: {listing.reason}" for listing in self.listings)
         raise EngineUnavailable(f"No engine can be used. {reasons}")
@@ -106,7 +120,7 @@ class Catalog:
 @asynccontextmanager
 async def open_catalog(settings: EngineSettings) -> AsyncIterator[Catalog]:
     """List the engines; at the end their connections are closed and the local model is stopped."""
-    listings = [_claude_api(settings), _openai(settings), _local(settings)]
+    listings = [_claude_api(settings), _openai(settings), _local(settings), _openclaw(settings)]
     try:
         yield Catalog(listings, settings.default)
     finally:
@@ -166,6 +180,15 @@ def _local(settings: EngineSettings) -> Listing:
         name = path.stem if settings.local_model else "smollm2-135m"
         return Listing(name=local.NAME, engine=LocalEngine(LlamaHost(path, name)), models=(name,))
     return Listing(name=local.NAME, reason=reason, abilities=abilities)
+
+
+def _openclaw(settings: EngineSettings) -> Listing:
+    reason = _missing("httpx2", "http")
+    if reason or settings.bridges is None:
+        return Listing(name=openclaw.NAME, reason=reason or settings.no_bridges, abilities=openclaw.ABILITIES)
+    bridges = settings.bridges
+    engine = OpenClaw(seal=bridges.seal, guard=bridges.guard, callback_url=bridges.callback_url)
+    return Listing(name=openclaw.NAME, engine=engine)
 
 
 def _missing(package: str, extra: str) -> str | None:

@@ -19,11 +19,13 @@ from agentcore.ids import (
     ApprovalId,
     ChangeId,
     EngineName,
+    InstanceId,
     NodeId,
     SessionId,
     TaskId,
     TenantId,
 )
+from agentcore.instances import Instance
 from agentcore.messages import (
     Message,
     Part,
@@ -34,6 +36,7 @@ from agentcore.messages import (
     joined,
 )
 from agentcore.ports import Fenced, Lease, Stale
+from agentcore.replying import reply_in
 from agentcore.session import Session
 from agentcore.task import Task, TaskQueued, TaskRequeued
 from agentcore.turn import Turn
@@ -108,6 +111,7 @@ class State:
     outbox: dict[EventId, Parcel] = field(factory=dict)
     slots: dict[tuple[str, ...], Slot] = field(factory=dict)
     engines: dict[TenantId, EngineName] = field(factory=dict)
+    instances: dict[tuple[TenantId, InstanceId], Instance] = field(factory=dict)
 
     def shelf(self, tenant: TenantId, session_id: SessionId) -> Shelf:
         """Return a session's shelf, or raise SessionNotFound."""
@@ -194,6 +198,7 @@ class State:
             calls=len(calls),
             messages=sum(message.task_id == task_id for message in shelf.messages),
             usage=usage,
+            reply=reply_in(entry.event for entry in shelf.log if entry.task_id == task_id),
             billed=frozenset(r.provider_message_id for r in ledger if r.provider_message_id is not None),
         )
 

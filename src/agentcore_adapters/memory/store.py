@@ -7,9 +7,10 @@ from anyio.lowlevel import checkpoint
 from attrs import evolve, field, frozen
 
 from agentcore.changes import Blob, Changes, Receipt, ReceiptKey
-from agentcore.errors import KeyInFlight, KeyReused
+from agentcore.errors import InstanceNotFound, KeyInFlight, KeyReused
 from agentcore.follow import Page
-from agentcore.ids import ChangeId, EngineName, SessionId, TaskId, TenantId
+from agentcore.ids import ChangeId, EngineName, InstanceId, SessionId, TaskId, TenantId
+from agentcore.instances import Instance
 from agentcore.messages import FilePart, Message, Role
 from agentcore.ports import (
     RESERVED_S,
@@ -192,6 +193,43 @@ class MemoryStore(MemoryBooks):
         """Store the tenant's choice."""
         await checkpoint()
         self.state.engines[tenant] = engine
+
+    async def keep_instance(self, instance: Instance) -> None:
+        """Store an instance."""
+        await checkpoint()
+        place = (instance.tenant_id, instance.id)
+        stored = self.state.instances.get(place)
+        if instance.version != (stored.version if stored else 0) + 1:
+            raise Stale("The instance has moved on.")
+        self.state.instances[place] = instance
+
+    async def instance(self, tenant: TenantId, instance_id: InstanceId) -> Instance:
+        """Return an instance."""
+        await checkpoint()
+        try:
+            return self.state.instances[tenant, instance_id]
+        except KeyError:
+            raise InstanceNotFound("There is no such instance.") from None
+
+    async def instances(self, tenant: TenantId, owner: str, limit: int) -> list[Instance]:
+        """Return the instances of an owner, newest first."""
+        await checkpoint()
+        found = [i for i in self.state.instances.values() if (i.tenant_id, i.owner) == (tenant, owner)]
+        return sorted(found, key=lambda i: (i.created_at, i.id), reverse=True)[:limit]
+
+    async def drop_instance(self, tenant: TenantId, instance_id: InstanceId) -> None:
+        """Remove an instance."""
+        await checkpoint()
+        self.state.instances.pop((tenant, instance_id), None)
+
+    async def sessions_with(
+        self, tenant: TenantId, owner: str, instance_id: InstanceId, limit: int
+    ) -> list[SessionView]:
+        """Return the sessions of an owner with an instance, newest first."""
+        await checkpoint()
+        shelves = [shelf for (holder, _), shelf in self.state.shelves.items() if holder == tenant]
+        shelves = [s for s in shelves if (s.session.instance, s.session.owner) == (instance_id, owner)]
+        return [_view(shelf) for shelf in sorted(shelves, key=_age, reverse=True)[:limit]]
 
     async def erase(self, tenant: TenantId, session_id: SessionId) -> None:
         """Remove a session with all its content; the ledger stays."""

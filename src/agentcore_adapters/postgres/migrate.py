@@ -22,6 +22,7 @@ NAME = re.compile(r"\d{4}_(pre|post)_\w+\.sql")
 LOCK = "SELECT pg_advisory_lock(hashtext('agentcore.migrate'))"
 OLDEST = 150_000
 PATIENCE = "SET LOCAL lock_timeout = '3s'"  # who waits for a lock on a table stops all who come after
+PLACE = "SET LOCAL search_path = agentcore"  # else it is only found by an owner of that name
 TRIES, RETRY_S = 20, 0.5
 OPTIONS = "-c client_encoding=UTF8 -c statement_timeout=0 -c idle_in_transaction_session_timeout=60s"
 SERVICE_ROLES = ("agentcore_app", "agentcore_worker")
@@ -114,6 +115,7 @@ async def _apply(connection: Connection, name: str, text: str, digest: bytes) ->
         try:
             async with connection.transaction():
                 await connection.execute(PATIENCE)
+                await connection.execute(PLACE)
                 await connection.execute(text.encode())
                 if connection.info.transaction_status is not TransactionStatus.INTRANS:
                     raise StoreStartError(f"The migration {name} ends its transaction; the runner does that.")

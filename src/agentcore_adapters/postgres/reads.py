@@ -11,11 +11,13 @@ from attrs import evolve, frozen
 from psycopg.rows import DictRow
 
 from agentcore.changes import Blob
-from agentcore.errors import SessionNotFound, TaskNotFound
+from agentcore.errors import InstanceNotFound, SessionNotFound, TaskNotFound
 from agentcore.follow import Page
-from agentcore.ids import EngineName, SessionId, TaskId, TenantId
+from agentcore.ids import EngineName, InstanceId, SessionId, TaskId, TenantId
+from agentcore.instances import Instance
 from agentcore.messages import Message
 from agentcore.ports import SessionView, Snapshot, TaskView
+from agentcore.replying import reply_in
 from agentcore.session import Session
 from agentcore.task import Task, TaskStatus
 from agentcore.turn import Turn
@@ -45,12 +47,14 @@ def turn_of(session: Session, task: Task, read: Sequence[list[DictRow]]) -> Turn
     head, approvals, calls, ledger, spoken, said = (_of(task.id, found) for found in read)
     settled = {row["call_key"] for row in ledger}
     still_open = [row for row in calls if row["call_key"] not in settled]
+    entries = [rows.entry(row) for row in said]
     return Turn(
         session=session,
         task=task,
         position=head[0]["text_pos"],
         approvals=tuple(rows.approval(row) for row in approvals),
-        said=rows.said([rows.entry(row) for row in said]),
+        said=rows.said(entries),
+        reply=reply_in(entry.event for entry in entries),
         call=rows.open_call(still_open[-1]) if still_open else None,
         calls=len(calls),
         messages=spoken[0]["messages"] if spoken else 0,
@@ -78,6 +82,25 @@ class Reads(PostgresBooks):
         at, last = before or (None, None)
         (found,) = await self.database.read(tenant, (sql.SESSIONS, (tenant, at, at, last, limit)))
         return [_view(row, {"status": row["activity"]}) for row in found]
+
+    async def sessions_with(
+        self, tenant: TenantId, owner: str, instance_id: InstanceId, limit: int
+    ) -> list[SessionView]:
+        """Return the sessions of an owner with an instance, newest first."""
+        (found,) = await self.database.read(tenant, (sql.SESSIONS_WITH, (tenant, instance_id, owner, limit)))
+        return [_view(row, {"status": row["activity"]}) for row in found]
+
+    async def instance(self, tenant: TenantId, instance_id: InstanceId) -> Instance:
+        """Return an instance."""
+        (found,) = await self.database.read(tenant, (sql.INSTANCE, (tenant, instance_id)))
+        if not found:
+            raise InstanceNotFound("There is no such instance.")
+        return rows.instance(found[0])
+
+    async def instances(self, tenant: TenantId, owner: str, limit: int) -> list[Instance]:
+        """Return the instances of an owner, newest first."""
+        (found,) = await self.database.read(tenant, (sql.INSTANCES, (tenant, owner, limit)))
+        return [rows.instance(row) for row in found]
 
     async def task(self, tenant: TenantId, task_id: TaskId) -> TaskView:
         """Return a task."""

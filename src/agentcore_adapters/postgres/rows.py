@@ -8,7 +8,8 @@ from agentcore.books import Delivery, DeliveryState, Totals, UsageRecorded
 from agentcore.changes import Blob
 from agentcore.events import TextKind, TextSaid, ToolUse
 from agentcore.follow import Entry
-from agentcore.ids import ApprovalId, EngineName, MessageId, SessionId, TaskId, TenantId
+from agentcore.ids import ApprovalId, EngineName, InstanceId, MessageId, SessionId, TaskId, TenantId
+from agentcore.instances import Instance, InstanceStatus
 from agentcore.messages import (
     Message,
     Part,
@@ -36,6 +37,23 @@ def session(row: Row) -> Session:
         title=row["title"],
         voice_mode=row["voice_mode"],
         status=SessionStatus(row["status"]),
+        version=row["version"],
+        created_at=row["created_at"],
+        updated_at=row["updated_at"],
+        instance=InstanceId(str(row["instance_id"])) if row["instance_id"] is not None else None,
+    )
+
+
+def instance(row: Row) -> Instance:
+    """Read an instance."""
+    return Instance(
+        id=InstanceId(str(row["id"])),
+        tenant_id=TenantId(row["tenant_id"]),
+        owner=row["owner_sub"],
+        name=row["name"],
+        host=row["host"],
+        port=row["port"],
+        status=InstanceStatus(row["status"]),
         version=row["version"],
         created_at=row["created_at"],
         updated_at=row["updated_at"],

@@ -18,8 +18,9 @@ LOCK_HEAD = "SELECT head, text_pos, bound FROM log_head WHERE tenant_id = %s AND
 # ----------------------------------------------------------------------------------------------------------- writes
 PUT_TENANT = "INSERT INTO tenant (id) VALUES (%s) ON CONFLICT DO NOTHING"
 NEW_SESSION = """
-    INSERT INTO session (tenant_id, id, owner_sub, engine, title, voice_mode, status, version, created_at, updated_at)
-    VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"""
+    INSERT INTO session (tenant_id, id, owner_sub, engine, title, voice_mode, status, version, created_at, updated_at,
+                         instance_id)
+    VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"""
 NEW_HEAD = "INSERT INTO log_head (tenant_id, session_id) VALUES (%s, %s)"
 MOVE_SESSION = """
     UPDATE session SET title = %s, status = %s, version = %s, updated_at = %s WHERE tenant_id = %s AND id = %s"""
@@ -90,6 +91,18 @@ SET_ENGINE = """
     INSERT INTO tenant (id, default_engine) VALUES (%s, %s)
     ON CONFLICT ON CONSTRAINT tenant_pk DO UPDATE SET default_engine = excluded.default_engine"""
 
+# --------------------------------------------------------------------------------------------------------- instances
+NEW_INSTANCE = """
+    INSERT INTO instance (tenant_id, id, owner_sub, name, host, port, status, version, created_at, updated_at)
+    VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT ON CONSTRAINT instance_pk DO NOTHING RETURNING 1"""
+MOVE_INSTANCE = """
+    UPDATE instance SET name = %s, host = %s, port = %s, status = %s, version = %s, updated_at = %s
+    WHERE tenant_id = %s AND id = %s AND version = %s RETURNING 1"""
+DROP_INSTANCE = "DELETE FROM instance WHERE tenant_id = %s AND id = %s"
+INSTANCE = "SELECT * FROM instance WHERE tenant_id = %s AND id = %s"
+INSTANCES = """
+    SELECT * FROM instance WHERE tenant_id = %s AND owner_sub = %s ORDER BY created_at DESC, id DESC LIMIT %s"""
+
 # --------------------------------------------------------------------------------------------------- idempotency keys
 RESERVE = """
     INSERT INTO idempotency_key (tenant_id, sub, route, key, request_sha256, holder, locked_until)
@@ -116,13 +129,22 @@ SESSION = "SELECT * FROM session WHERE tenant_id = %s AND id = %s"
 ACTIVITY = """
     SELECT status FROM task WHERE tenant_id = %s AND session_id = %s AND completed_at IS NULL
     ORDER BY status IN ('running', 'awaiting_approval', 'cancelling') DESC LIMIT 1"""
-SESSIONS = """
+VIEWS = """
     SELECT s.*, (SELECT t.status FROM task t WHERE t.tenant_id = s.tenant_id AND t.session_id = s.id
                  AND t.completed_at IS NULL
                  ORDER BY t.status IN ('running', 'awaiting_approval', 'cancelling') DESC LIMIT 1) AS activity
-    FROM session s
+    FROM session s"""
+SESSIONS = (
+    VIEWS
+    + """
     WHERE s.tenant_id = %s AND (%s::timestamptz IS NULL OR (s.created_at, s.id) < (%s::timestamptz, %s::uuid))
     ORDER BY s.created_at DESC, s.id DESC LIMIT %s"""
+)
+SESSIONS_WITH = (
+    VIEWS
+    + """ WHERE s.tenant_id = %s AND s.instance_id = %s AND s.owner_sub = %s
+          ORDER BY s.created_at DESC, s.id DESC LIMIT %s"""
+)
 TASK = "SELECT * FROM task WHERE tenant_id = %s AND id = %s"
 TASKS = """
     SELECT * FROM task WHERE tenant_id = %s AND session_id = %s AND number > %s ORDER BY number LIMIT %s"""
@@ -144,7 +166,7 @@ SAID = """
       SELECT coalesce(max(m.seq), k.number) AS after FROM message m
       WHERE m.tenant_id = k.tenant_id AND m.task_id = k.id AND m.role <> 'user') AS spoken
     JOIN session_event v ON v.tenant_id = k.tenant_id AND v.session_id = k.session_id AND v.task_id = k.id
-      AND v.seq > spoken.after AND v.event ->> 'type' IN ('text_said', 'tool_use', 'task_requeued')
+      AND v.seq > spoken.after AND v.event ->> 'type' IN ('text_said', 'tool_use', 'task_requeued', 'reply_delivered')
     WHERE k.tenant_id = %s AND k.session_id = %s AND k.id = ANY (%s::uuid[])
     ORDER BY v.seq"""
 SESSION_OF = "SELECT session_id FROM task WHERE tenant_id = %s AND id = %s"

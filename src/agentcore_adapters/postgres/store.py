@@ -9,7 +9,8 @@ from attrs import frozen
 from agentcore.changes import Changes, Receipt, ReceiptKey
 from agentcore.errors import KeyInFlight, KeyReused, SessionNotFound
 from agentcore.follow import Entry
-from agentcore.ids import ChangeId, EngineName, SessionId, TaskId, TenantId
+from agentcore.ids import ChangeId, EngineName, InstanceId, SessionId, TaskId, TenantId
+from agentcore.instances import Instance
 from agentcore.ports import RESERVED_S, Committed, Lease, Stale
 from agentcore_adapters.postgres import statements as sql
 from agentcore_adapters.postgres import writer
@@ -100,6 +101,33 @@ class PostgresStore(Reads):
 
         async def work(transaction: Transaction) -> None:
             await transaction.send(sql.SET_ENGINE, tenant, engine)
+
+        await self.database.write(tenant, work)
+
+    async def keep_instance(self, instance: Instance) -> None:
+        """Store an instance."""
+        where = (instance.tenant_id, instance.id)
+        what = (instance.name, instance.host, instance.port, instance.status.value, instance.version)
+
+        async def work(transaction: Transaction) -> None:
+            if instance.version == 1:
+                await transaction.send(sql.PUT_TENANT, instance.tenant_id)
+                stamps = (instance.created_at, instance.updated_at)
+                sent = await transaction.send(sql.NEW_INSTANCE, *where, instance.owner, *what, *stamps)
+            else:
+                before = instance.version - 1
+                sent = await transaction.send(sql.MOVE_INSTANCE, *what, instance.updated_at, *where, before)
+            (kept,) = await transaction.arrive(sent)
+            if not kept:
+                raise Stale("The instance has moved on.")
+
+        await self.database.write(instance.tenant_id, work)
+
+    async def drop_instance(self, tenant: TenantId, instance_id: InstanceId) -> None:
+        """Remove an instance."""
+
+        async def work(transaction: Transaction) -> None:
+            await transaction.send(sql.DROP_INSTANCE, tenant, instance_id)
 
         await self.database.write(tenant, work)
 

@@ -159,6 +159,7 @@ async def _put_session(transaction: Transaction, session: Session) -> None:
             session.version,
             session.created_at,
             session.updated_at,
+            session.instance,
         )
         await transaction.send(sql.NEW_HEAD, session.tenant_id, session.id)
         return

@@ -31,7 +31,7 @@ async def execute(request: Req) -> Response[bytes]:
         def keep(accepted: Accepted) -> Receipt | None:
             return keeper.receipt(CREATED, answers.accepted(accepted))
 
-        session_id = _session_id(body.session_id)
+        session_id = known_session(body.session_id)
         accepted = await runtime.execute(caller, ask, session_id=session_id, on_busy=body.busy, keep=keep)
         return CREATED, answers.accepted(accepted)
 
@@ -109,7 +109,7 @@ async def approve(request: Req, task_id: FromPath[str]) -> Response[bytes]:
     return await once(runtime, caller, request, work)
 
 
-def _session_id(text: str | None) -> SessionId | None:
+def known_session(text: str | None) -> SessionId | None:
     """Read the id of a session to go on with; one that cannot exist is one that does not."""
     try:
         return requests.session_id(text) if text is not None else None

@@ -189,7 +189,7 @@ def session(view: SessionView) -> SessionAnswer:
         activity=view.activity.value if view.activity else "idle",
         engine_type=value.engine,
         voice_mode=value.voice_mode,
-        agent_instance_id=None,
+        agent_instance_id=value.instance,
         created_at=timestamp(value.created_at),
         updated_at=timestamp(value.updated_at),
     )

@@ -31,6 +31,7 @@ from agentcore.task import (
     ApprovalRequested,
     ApprovalResolved,
     CancelRequested,
+    ReplyDelivered,
     TaskCancelled,
     TaskCompleted,
     TaskFailed,
@@ -53,6 +54,7 @@ STATUS: dict[type[Event], TaskStatus] = {
     TaskResumed: TaskStatus.RUNNING,
     TaskRequeued: TaskStatus.QUEUED,
     CancelRequested: TaskStatus.CANCELLING,
+    ReplyDelivered: TaskStatus.RUNNING,  # its content is told as text when it is concluded
 }
 
 
@@ -150,7 +152,9 @@ def event_payload(event: Event, text: str) -> tuple[str, dict[str, Any]]:
             return "cancelled", {"message": event.message, "code": event.code.value}
         case OAuthPrompted():
             return "oauth_prompt", {"provider": event.provider, "url": event.url}
-        case TaskQueued() | TaskStarted() | TaskParked() | TaskResumed() | TaskRequeued() | CancelRequested():
+        case TaskQueued() | TaskStarted() | TaskParked() | TaskResumed() | TaskRequeued():
+            raise AssertionError("named by STATUS")
+        case CancelRequested() | ReplyDelivered():
             raise AssertionError("named by STATUS")
         case _:
             assert_never(event)

@@ -75,7 +75,7 @@ class ExecuteBody(Struct, rename="camel"):
             if not is_storable(tool):
                 raise InvalidRequest("A tool's name holds a character that cannot be stored.", "allowedTools")
         return Ask(
-            text=_not_blank(self.prompt, "prompt"),
+            text=not_blank(self.prompt, "prompt"),
             attachments=_attachments(self.attachments),
             engine=EngineName(self.engine_type) if self.engine_type is not None else None,
             system_prompt=self.system_prompt or None,
@@ -85,7 +85,7 @@ class ExecuteBody(Struct, rename="camel"):
             voice_mode=bool(self.voice_mode),
             model=self.model or None,
             deadline_s=self.deadline_seconds or default_deadline_s,
-            on_crash=OnCrash(self.on_crash or "fail"),
+            on_crash=OnCrash(self.on_crash) if self.on_crash is not None else None,
         )
 
     @property
@@ -103,7 +103,7 @@ class InjectBody(Struct, rename="camel"):
     def ask(self) -> Ask:
         """Turn it into what the core is asked; the rest is inherited."""
         _check_texts(self, "message")
-        text = _not_blank(self.message, "message")
+        text = not_blank(self.message, "message")
         return Ask(text=text, attachments=_attachments(self.attachments), deadline_s=DEADLINE_S)
 
 
@@ -189,7 +189,8 @@ def _canonical(text: str, missing: Exception) -> str:
     return str(uuid.UUID(text))
 
 
-def _not_blank(text: str, field: str) -> str:
+def not_blank(text: str, field: str) -> str:
+    """Return *text*, or refuse it if there is nothing in it."""
     if not text.strip():
         raise InvalidRequest(f"{field} must not be blank.", field)
     return text

@@ -3,6 +3,7 @@
 from agentcore.testing.contracts.books import BooksContract
 from agentcore.testing.contracts.bus import BusContract
 from agentcore.testing.contracts.engine import EngineContract
+from agentcore.testing.contracts.instances import InstancesContract
 from agentcore.testing.contracts.keys import KeysContract
 from agentcore.testing.contracts.leases import LeasesContract
 from agentcore.testing.contracts.reading import ReadingContract
@@ -13,6 +14,7 @@ __all__ = [
     "BooksContract",
     "BusContract",
     "EngineContract",
+    "InstancesContract",
     "KeysContract",
     "LeasesContract",
     "ReadingContract",

@@ -1,0 +1,53 @@
+"""Tokens that are derived."""
+
+import base64
+import hashlib
+import hmac
+
+import pytest
+
+from agentcore.ids import InstanceId, SessionId, TaskId, TenantId
+from agentcore.seal import Seal, is_signed
+
+SEAL = Seal(b"k" * 32)
+TENANT, SESSION, TASK = TenantId("a"), SessionId("s"), TaskId("t")
+
+
+def test_a_signature_names_the_tenant_whose_task_it_signs() -> None:
+    for tenant in (TENANT, TenantId("a.b-c_d"), TenantId("\u00fc")):
+        assert SEAL.signer(SEAL.signature(tenant, SESSION, TASK), SESSION, TASK) == tenant
+
+
+@pytest.mark.parametrize(
+    "text", ["", ".", "..", "v1..", "v1.YQ==.", "v1.YQ==.00", "v2", "v1.YQ.x", "\u00e9.\u00e9.\u00e9", "\ud800.."]
+)
+def test_what_is_no_signature_is_nobodys(text: str) -> None:
+    assert SEAL.signer(text, SESSION, TASK) is None
+
+
+def test_a_signature_is_of_one_task_under_one_key() -> None:
+    signature = SEAL.signature(TENANT, SESSION, TASK)
+    assert SEAL.signer(signature, SessionId("s2"), TASK) is None
+    assert SEAL.signer(signature, SESSION, TaskId("t2")) is None
+    assert SEAL.signer(signature, SessionId("st"), TaskId("")) is None
+    assert Seal(b"x" * 32).signer(signature, SESSION, TASK) is None
+    assert SEAL.signer(signature.replace("YQ==", "Yg=="), SESSION, TASK) is None
+
+
+def test_an_agents_token_is_of_its_session_and_for_nothing_else() -> None:
+    token = SEAL.oauth_token(TENANT, SESSION)
+    assert SEAL.consenter(token, SESSION) == TENANT
+    assert SEAL.consenter(token, SessionId("s2")) is None
+    assert SEAL.consenter(SEAL.signature(TENANT, SESSION, TaskId("")), SESSION) is None
+    assert SEAL.signer(token, SESSION, TaskId("")) is None
+
+
+def test_a_webhook_is_signed_over_id_time_and_body() -> None:
+    key = SEAL.webhook_key(TENANT, InstanceId("i"))
+    assert (len(key), key != SEAL.webhook_key(TENANT, InstanceId("j"))) == (32, True)
+    mac = base64.b64encode(hmac.new(key, b"m.1.{}", hashlib.sha256).digest()).decode()
+    assert is_signed(key, "m", "1", b"{}", ["v1,nope", f"v1,{mac}"])
+    for given in ((key, "n", "1", b"{}"), (key, "m", "2", b"{}"), (key, "m", "1", b"{ }"), (b"x", "m", "1", b"{}")):
+        assert not is_signed(*given, [f"v1,{mac}"])
+    assert not is_signed(key, "m", "1", b"{}", [])
+    assert not is_signed(key, "m", "1", b"{}", [mac, f"v2,{mac}", "v1,\u00e9"])
