@@ -54,9 +54,13 @@ EVENTS: tuple[TaskEvent, ...] = (
 # Written by hand, so that a row more or less in the product's table is a difference to it.
 TABLE = """
     queued             undriven  TaskStarted        running            driven
+    queued             driven    ReplyDelivered     queued             driven
+    queued             undriven  ReplyDelivered     queued             undriven
     queued             any       TaskFailed         failed             undriven
     queued             any       TaskCancelled      cancelled          undriven
     running            driven    ApprovalRequested  awaiting_approval  driven
+    running            driven    ReplyDelivered     running            driven
+    running            undriven  ReplyDelivered     running            undriven
     running            driven    CancelRequested    cancelling         driven
     running            any       TaskRequeued       queued             undriven
     running            any       TaskCompleted      completed          undriven
