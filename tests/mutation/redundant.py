@@ -67,4 +67,5 @@ REDUNDANT: Mapping[str, str] = {
     "postgres.statements WAITING: without lease_owner IS NOT NULL": (
         "Without an owner there is no time that could be over: task_lease_is_whole."
     ),
+    "postgres.statements DELIVERED: without delivered_at IS NULL": "What is delivered twice is delivered.",
 }
