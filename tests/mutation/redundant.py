@@ -68,4 +68,5 @@ REDUNDANT: Mapping[str, str] = {
         "Without an owner there is no time that could be over: task_lease_is_whole."
     ),
     "postgres.statements DELIVERED: without delivered_at IS NULL": "What is delivered twice is delivered.",
+    "lane Lane.change: always if changes.is_durable": "Storing nothing changes nothing.",
 }
