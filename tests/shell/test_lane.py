@@ -1,17 +1,23 @@
 """One session on one node: who holds it, who is told, what is stored once."""
 
+from typing import Any
+
 import anyio
 import pytest
-from attrs import define, field
+from attrs import define, evolve, field
 from tests.support.node import ME, Node, a_node, settled
 
+from agentcore.admission import OnBusy
 from agentcore.asking import Ask
 from agentcore.changes import Changes
 from agentcore.commands import Cancel, Decide
 from agentcore.errors import StoreUnavailable
 from agentcore.events import Finished, TextDelta
-from agentcore.follow import Entry
-from agentcore.ports import Committed, Lease
+from agentcore.follow import Entry, Live
+from agentcore.ids import NodeId, SessionId
+from agentcore.node import drain
+from agentcore.obey import obey
+from agentcore.ports import Committed, Grant, Lease
 from agentcore.task import TaskStatus
 from agentcore.testing.making import TENANT, an_approval
 
@@ -163,3 +169,124 @@ async def test_what_stops_is_not_asked_again(node: Node) -> None:
     await lane.reconcile()
     assert (reading.stopped_at, lane.reading) == (stopped, reading)
     await node.say(task, None)
+
+
+async def test_whoever_drives_a_session_elsewhere_is_woken(node: Node) -> None:
+    task = await node.ask()
+    woken: list[tuple[str, str]] = []
+
+    async def ask(_: object) -> tuple[Live, ...]:
+        return ()
+
+    with node.runtime.house.bus.serve(ask, lambda *place: woken.append(place)):
+        await node.runtime.rename(ME, task.session_id, "driven here")
+        await settled()
+        assert woken == []
+        await node.say(task, Finished())
+        await node.runtime.rename(ME, task.session_id, "driven by nobody here")
+        await settled()
+    assert woken == [(TENANT, task.session_id)]
+    with node.runtime.lanes.at(TENANT, task.session_id) as lane:
+        assert await lane.tail() == ()
+        lane.let_go()
+
+
+async def test_what_was_taken_is_driven_though_who_asked_has_gone(node: Node) -> None:
+    gate, leases = anyio.Event(), node.leases
+
+    class Slow:
+        async def take(self, *place: Any) -> Grant | None:
+            grant = await leases.take(*place)
+            await gate.wait()
+            return grant
+
+    session = await node.queue()
+    node.runtime.house.leases = Slow()  # type: ignore[assignment]
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(node.runtime.lanes.reconcile, TENANT, session.id)
+        await settled()
+        tasks.cancel_scope.cancel()
+        gate.set()
+    node.runtime.house.leases = leases
+    await settled()
+    assert len(list(node.runtime.lanes.reading())) == 1
+
+
+async def test_the_next_task_is_read_when_the_first_has_ended(node: Node) -> None:
+    first = await node.ask()
+    second = await node.runtime.execute(ME, Ask(text="next"), session_id=first.session_id, on_busy=OnBusy.ENQUEUE)
+    await node.say(first, Finished())
+    _, reading = node.reading()
+    assert reading.lease.task_id == second.task_id
+    await node.say(second, TextDelta("x"))
+    assert reading.turn.tail
+
+
+async def test_an_engine_hears_only_decisions_that_are_stored(node: Node) -> None:
+    task = await node.ask()
+    await node.say(task, an_approval())
+    _, reading = node.reading()
+    reading.lease = evolve(reading.lease, epoch=99)
+    await node.runtime.decide(ME, task.task_id, Decide(approved=True, by="me"))
+    await settled()
+    assert reading.is_lost
+    assert node.run(task).answered == []
+
+
+async def test_an_approval_that_expires_is_no_answer(node: Node) -> None:
+    task = await node.ask()
+    await node.say(task, an_approval(expires_in_s=5))
+    node.clock.advance(10)
+    await node.runtime.pulse.tick()
+    await settled()
+    assert await node.status(task) is TaskStatus.CANCELLED
+    assert node.run(task).answered == []
+
+
+@pytest.mark.parametrize("is_waiting", [False, True])
+async def test_a_node_that_goes_away_hands_its_tasks_back(node: Node, is_waiting: bool) -> None:
+    task = await node.ask()
+    if is_waiting:
+        await node.say(task, an_approval())
+    await drain(node.runtime.house, node.runtime.lanes, 0.0)
+    view = await node.store.task(TENANT, task.task_id)
+    assert view.task.status is (TaskStatus.AWAITING_APPROVAL if is_waiting else TaskStatus.QUEUED)
+    assert not view.task.driven
+    assert not list(node.runtime.lanes.reading())
+
+
+async def test_a_node_that_goes_away_waits_for_what_is_nearly_done(node: Node) -> None:
+    task = await node.ask()
+    waiting = await node.ask()
+    await node.say(waiting, an_approval())
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(drain, node.runtime.house, node.runtime.lanes, 5.0)
+        await settled()
+        assert [reading.lease.task_id for _, reading in node.runtime.lanes.reading()] == [task.task_id]
+        await node.say(task, Finished())
+    assert await node.status(task) is TaskStatus.COMPLETED
+
+
+async def test_a_task_that_another_node_has_lost_is_recovered(node: Node) -> None:
+    session = await node.queue()
+    lost = await node.leases.take(TENANT, session.id, NodeId("another"))
+    assert lost is not None
+    node.store.state.shelf(TENANT, session.id).holds[lost.lease.task_id].expires_at = node.clock.now()
+    await node.runtime.lanes.reconcile(TENANT, session.id)
+    await settled()
+    assert node.runtime.counts.recovered == 1
+    assert (await node.store.task(TENANT, lost.turn.task.id)).task.crashes == 1
+
+
+async def test_only_a_lane_that_drives_looks_when_it_is_woken(node: Node) -> None:
+    node.runtime.lanes.woken(TENANT, SessionId("unknown"))
+    session = await node.queue()
+    with node.runtime.lanes.at(TENANT, session.id):
+        node.runtime.lanes.woken(TENANT, session.id)
+        await settled()
+        assert not list(node.runtime.lanes.reading())
+    task = await node.ask()
+    await node.store.commit(obey(await node.store.turn(TENANT, task.task_id), Cancel(), node.clock.now())[1])
+    node.runtime.lanes.woken(TENANT, task.session_id)
+    await settled()
+    assert await node.status(task) is TaskStatus.CANCELLED

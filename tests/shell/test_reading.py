@@ -134,6 +134,8 @@ async def test_only_a_task_that_was_asked_may_end_by_itself(
     bench.reading.stop(Ended())
     is_let = has_run and grace_s > 0 and is_asked
     assert (run.interrupted, bench.is_cancelled) == (int(is_let), not is_let)
+    bench.reading.stop(Ended())  # once more is no more
+    assert (run.interrupted, bench.is_cancelled) == (int(is_let), not is_let)
 
 
 async def test_a_reading_is_distrusted_once_and_not_when_it_is_lost(bench: Bench) -> None:
@@ -344,11 +346,14 @@ async def test_what_others_have_stored_is_taken_over_and_decided_again(bench: Be
 
 
 async def test_what_is_told_says_what_its_driver_has_logged(bench: Bench) -> None:
+    await bench.say(TextDelta("let me"))
+    (first,) = (item for item in bench.bus.said if isinstance(item, Live))
+    assert first.after == (await bench.store.log(*bench.talk.place, 1, 100)).head
     await bench.say(USE)
     await bench.say(TextDelta("x"))
-    (live,) = (item for item in bench.bus.said if isinstance(item, Live))
+    (_, live) = (item for item in bench.bus.said if isinstance(item, Live))
     assert (live.since, live.after) == (bench.reading.since, bench.reading.after)
     page = await bench.store.log(*bench.talk.place, 1, 100)
     assert live.after == page.head
     assert live.since == page.bound
-    assert [item for item in bench.bus.said if isinstance(item, Entry)] == list(page.entries[-1:])
+    assert [item for item in bench.bus.said if isinstance(item, Entry)] == list(page.entries[-2:])

@@ -4,8 +4,9 @@ from collections.abc import AsyncIterator
 
 import anyio
 import pytest
-from attrs import define
+from attrs import define, evolve
 
+from agentcore.admission import OnBusy, admit
 from agentcore.asking import Ask
 from agentcore.caller import Caller, Role
 from agentcore.lane import Lane
@@ -14,9 +15,10 @@ from agentcore.pulse import Periods
 from agentcore.reading import Reading
 from agentcore.runtime import Accepted, Runtime
 from agentcore.seal import Seal
+from agentcore.session import Session
 from agentcore.task import TaskStatus
-from agentcore.testing.making import NODE, TENANT, an_id, now
-from agentcore.testing.puppet import Puppet, PuppetRun
+from agentcore.testing.making import NODE, TENANT, a_prompt, a_session, an_id, now
+from agentcore.testing.puppet import NAME, Puppet, PuppetRun
 from agentcore_adapters.memory.bus import MemoryBus
 from agentcore_adapters.memory.clock import ManualClock
 from agentcore_adapters.memory.leases import MemoryLeases
@@ -40,6 +42,13 @@ class Node:
         accepted = await self.runtime.execute(ME, Ask(text=text))
         await settled()
         return accepted
+
+    async def queue(self) -> Session:
+        """Queue a task past this node, as another one does."""
+        session = evolve(a_session(), engine=NAME)
+        _, changes = admit(session, [], evolve(a_prompt(), engine=NAME), OnBusy.REJECT, self.clock.now())
+        await self.store.commit(changes)
+        return session
 
     def run(self, accepted: Accepted) -> PuppetRun:
         return self.puppet.runs[accepted.task_id][-1]
