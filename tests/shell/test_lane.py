@@ -11,14 +11,14 @@ from agentcore.admission import OnBusy
 from agentcore.asking import Ask
 from agentcore.changes import Changes
 from agentcore.commands import Cancel, Decide
-from agentcore.errors import StoreUnavailable
+from agentcore.errors import EngineFailed, StoreUnavailable
 from agentcore.events import Finished, TextDelta
 from agentcore.follow import Entry, Live
 from agentcore.ids import NodeId, SessionId
 from agentcore.node import drain
 from agentcore.obey import obey
 from agentcore.ports import Committed, Grant, Lease
-from agentcore.task import TaskStatus
+from agentcore.task import ErrorCode, TaskStatus
 from agentcore.testing.making import TENANT, an_approval
 
 pytestmark = pytest.mark.anyio
@@ -290,3 +290,10 @@ async def test_only_a_lane_that_drives_looks_when_it_is_woken(node: Node) -> Non
     node.runtime.lanes.woken(TENANT, task.session_id)
     await settled()
     assert await node.status(task) is TaskStatus.CANCELLED
+
+
+async def test_what_an_engine_breaks_with_is_how_its_task_failed(node: Node) -> None:
+    task = await node.ask()
+    await node.say(task, EngineFailed("ENGINE_AUTH", "The key is not valid."))
+    view = await node.store.task(TENANT, task.task_id)
+    assert (view.task.error_code, view.task.result) == (ErrorCode.ENGINE_AUTH, "The key is not valid.")

@@ -357,3 +357,59 @@ async def test_what_is_told_says_what_its_driver_has_logged(bench: Bench) -> Non
     assert live.after == page.head
     assert live.since == page.bound
     assert [item for item in bench.bus.said if isinstance(item, Entry)] == list(page.entries[-2:])
+
+
+@pytest.mark.parametrize("tries", [1, 2])
+async def test_an_end_is_stored_though_its_node_goes_away(bench: Bench, tries: int) -> None:
+    gate, reached, commits = anyio.Event(), anyio.Event(), 0
+    bench.reading.lease = evolve(bench.reading.lease, trusted_until=bench.clock.seconds + 1)
+
+    async def slow(changes: Changes, lease: Lease | None = None) -> Committed:
+        nonlocal commits
+        commits += 1
+        if commits < tries:
+            bench.clock.advance(2)
+            raise StoreUnavailable("away")
+        reached.set()
+        await gate.wait()
+        return await bench.store.commit(changes, lease)
+
+    bench.reading.house = evolve(bench.house, store=Answering(bench.store, slow))  # type: ignore[arg-type]
+    bench.reading.last = Finished()
+    bench.reading.ended.set()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(bench.reading.end)
+        with anyio.fail_after(5):
+            await reached.wait()
+        tasks.cancel_scope.cancel()
+        gate.set()
+    assert (await bench.task()).status is TaskStatus.COMPLETED
+
+
+async def test_a_delta_is_told_and_nothing_is_stored(bench: Bench) -> None:
+    async def refuse(changes: Changes, lease: Lease | None = None) -> Committed:
+        raise AssertionError(changes)
+
+    bench.reading.house = evolve(bench.house, store=Answering(bench.store, refuse))  # type: ignore[arg-type]
+    assert await bench.say(TextDelta("x"))
+    assert bench.texts() == ["x"]
+
+
+async def test_what_is_stored_is_kept_though_its_engine_is_cancelled(bench: Bench) -> None:
+    gate, stored = anyio.Event(), anyio.Event()
+
+    async def answer_late(changes: Changes, lease: Lease | None = None) -> Committed:
+        committed = await bench.store.commit(changes, lease)
+        stored.set()
+        await gate.wait()
+        return committed
+
+    bench.reading.house = evolve(bench.house, store=Answering(bench.store, answer_late))  # type: ignore[arg-type]
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(bench.say, USE)
+        await stored.wait()
+        tasks.cancel_scope.cancel()
+        gate.set()
+    bench.reading.house = bench.house
+    turn = await bench.store.turn(bench.reading.lease.tenant_id, bench.reading.lease.task_id)
+    assert bench.reading.turn.said == turn.said != ()
