@@ -413,3 +413,31 @@ async def test_what_is_stored_is_kept_though_its_engine_is_cancelled(bench: Benc
     bench.reading.house = bench.house
     turn = await bench.store.turn(bench.reading.lease.tenant_id, bench.reading.lease.task_id)
     assert bench.reading.turn.said == turn.said != ()
+
+
+async def test_a_driver_knows_its_last_change_and_text_is_none(bench: Bench) -> None:
+    for event in (USE, TextDelta("x" * 5000), TextDelta("y")):
+        await bench.say(event)
+        known = await bench.store.last_change(bench.reading.lease.tenant_id, bench.reading.lease.task_id)
+        assert bench.reading._change == known is not None
+
+
+async def test_a_commit_that_arrives_late_is_adopted_and_not_repeated(bench: Bench) -> None:
+    tries = 0
+    await bench.say(USE)
+
+    async def arrive_late(changes: Changes, lease: Lease | None = None) -> Committed:
+        nonlocal tries
+        tries += 1
+        if tries == 1:
+            raise StoreUnavailable("under way")
+        if tries == 2:
+            await bench.store.commit(evolve(changes), lease)
+        return await bench.store.commit(changes, lease)
+
+    bench.reading.house = evolve(bench.house, store=Answering(bench.store, arrive_late))  # type: ignore[arg-type]
+    assert await bench.say(evolve(USE, tool_use_id="2"))
+    assert tries == 2
+    page = await bench.store.log(*bench.talk.place, 1, 100)
+    assert [entry.event.tool_use_id for entry in page.entries if isinstance(entry.event, ToolUse)] == ["1", "2"]
+    assert len(bench.reading.turn.said) == 2
