@@ -133,6 +133,20 @@ async def test_what_somebody_holds_just_now_is_not_taken(opened: Opened, table: 
 
 
 @pytest.mark.anyio
+async def test_an_event_that_another_relay_takes_just_now_is_left_to_it(opened: Opened) -> None:
+    store, leases, owner = opened
+    talk = a_talk(store, leases)
+    await talk.admit()
+    grant = await talk.take()
+    await talk.say(grant.turn, grant.lease, CallOpened(model="m", input_tokens=1), Finished())
+    async with holding(owner, "SELECT FROM outbox FOR UPDATE"):
+        with anyio.fail_after(1):
+            assert await store.take_events(10, 60.0) == []
+            assert await store.forget_events(-3600.0, 10) == 0
+    assert len(await store.take_events(10, 60.0)) == 1
+
+
+@pytest.mark.anyio
 async def test_a_beat_waits_for_nobody_and_what_is_held_is_still_ours(opened: Opened) -> None:
     store, leases, owner = opened
     talk = a_talk(store, leases)

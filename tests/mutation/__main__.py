@@ -1,6 +1,7 @@
 """Take each guard away, print what noticed, and judge.
 
-``python -m tests.mutation [PATTERN ...]``: only mutants whose name matches one of them; ``--list``: only name them.
+``python -m tests.mutation [PATTERN ...]``: only mutants whose name matches one of them; ``--list``: only name them;
+``--near``: run only the nearest tests of each, which is quick and finds too many survivors.
 """
 
 import re
@@ -33,6 +34,8 @@ def main(words: list[str]) -> int:
     if "--list" in words:
         say("".join(f"{mutant.name}\n" for mutant in mutants))
         return 0
+    if "--near" in words:
+        mutants = [evolve(mutant, looks=mutant.looks[:1]) for mutant in mutants]
     verdicts: list[Verdict] = []
     for verdict in _judged([*mutants, *_controls(mutants)]):
         verdicts.append(verdict)

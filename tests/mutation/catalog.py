@@ -46,7 +46,7 @@ STORES: Mapping[str, tuple[Look, ...]] = {
     "postgres/errors": (GUARDS,),
 }
 SHELL: Mapping[str, tuple[Look, ...]] = {
-    **dict.fromkeys(("lane", "lanes", "reading", "pulse", "node", "runtime"), (BY_HAND, SEEDS, STORIES)),
+    **dict.fromkeys(("lane", "lanes", "reading", "pulse", "node", "runtime"), (BY_HAND, SEEDS)),
     "follow": (FOLLOW, SEEDS),
     "feed": (SEEDS, STREAMS),
     "asking": (CORE, STORIES),

@@ -67,4 +67,20 @@ REDUNDANT: Mapping[str, str] = {
     "postgres.statements WAITING: without lease_owner IS NOT NULL": (
         "Without an owner there is no time that could be over: task_lease_is_whole."
     ),
+    "postgres.statements DELIVERED: without delivered_at IS NULL": "What is delivered twice is delivered.",
+    "lane Lane.change: always if changes.is_durable": "Storing nothing changes nothing.",
+    "lane Lane.checkpoint: without reading.turn.tail in (reading := self.reading) is not None and "
+    "reading.turn.tail and (not reading.is_over)": "No tail, no change.",
+    "lane Lane.checkpoint: without not reading.is_over in (reading := self.reading) is not None and "
+    "reading.turn.tail and (not reading.is_over)": "A reading that is over moves nothing.",
+    "reading Reading._try_to_end: never if self.is_lost or not self.turn.task.driven": (
+        "Whoever is lost or has let go moves nothing; it saves a look at the table."
+    ),
+    "reading Reading._try_to_end: without self.is_lost in self.is_lost or not self.turn.task.driven": (
+        "Whoever is lost or has let go moves nothing; it saves a look at the table."
+    ),
+    "reading Reading._try_to_end: without not self.turn.task.driven in self.is_lost or not self.turn.task.driven": (
+        "Whoever is lost or has let go moves nothing; it saves a look at the table."
+    ),
+    "reading Reading.move: without changes.live in changes.live and (not self.is_muted)": "Telling nothing is silence.",
 }

@@ -1,92 +1,26 @@
 """What time brings about on one node, round by round."""
 
-from collections.abc import AsyncIterator
 from datetime import timedelta
 
-import anyio
 import pytest
 from attrs import define, evolve
+from tests.support.node import Node, a_node, settled
 
 from agentcore.admission import OnBusy, admit
-from agentcore.asking import Ask
 from agentcore.books import SinkFailed, UsageRecorded
-from agentcore.caller import Caller, Role
 from agentcore.commands import Cancel
 from agentcore.events import CallClosed, CallOpened, Finished, TextDelta
 from agentcore.follow import Head
 from agentcore.ids import TenantId
-from agentcore.lane import Lane
-from agentcore.node import open_runtime
 from agentcore.obey import obey
-from agentcore.pulse import Periods
-from agentcore.reading import Reading
 from agentcore.relay import Relay
-from agentcore.runtime import Accepted, Runtime
-from agentcore.seal import Seal
 from agentcore.task import TaskStatus
-from agentcore.testing.making import NODE, TENANT, a_prompt, a_session, an_approval, an_id, now
-from agentcore.testing.puppet import NAME, Puppet, PuppetRun
+from agentcore.testing.making import TENANT, a_prompt, a_session, an_approval
+from agentcore.testing.puppet import NAME
 from agentcore.usage import Usage
-from agentcore_adapters.memory.bus import MemoryBus
-from agentcore_adapters.memory.clock import ManualClock
-from agentcore_adapters.memory.leases import MemoryLeases
-from agentcore_adapters.memory.store import MemoryStore
 
 pytestmark = pytest.mark.anyio
-NEVER = Periods(tick=1e6, beat=1e6, heads=1e6, expire=1e6, sweep=1e6, relay=1e6, forget=1e6)
-ME = Caller(tenant_id=TENANT, subject="me", roles=frozenset(Role))
-
-
-@define(eq=False)
-class Node:
-    """One node whose rounds a test makes."""
-
-    clock: ManualClock
-    store: MemoryStore
-    leases: MemoryLeases
-    puppet: Puppet
-    runtime: Runtime
-
-    async def ask(self, text: str = "hello") -> Accepted:
-        accepted = await self.runtime.execute(ME, Ask(text=text))
-        await settled()
-        return accepted
-
-    def run(self, accepted: Accepted) -> PuppetRun:
-        return self.puppet.runs[accepted.task_id][-1]
-
-    async def say(self, accepted: Accepted, *events: object) -> None:
-        for event in events:
-            self.run(accepted).say(event)  # type: ignore[arg-type]
-        await settled()
-
-    def reading(self) -> tuple[Lane, Reading]:
-        ((lane, reading),) = self.runtime.lanes.reading()
-        return lane, reading
-
-    async def status(self, accepted: Accepted) -> TaskStatus:
-        return (await self.store.task(TENANT, accepted.task_id)).task.status
-
-
-async def settled() -> None:
-    for _ in range(50):
-        await anyio.lowlevel.checkpoint()
-
-
-@pytest.fixture
-async def node() -> AsyncIterator[Node]:
-    clock, puppet = ManualClock(now()), Puppet()
-    store = MemoryStore(clock)
-    leases = MemoryLeases(store.state, clock, ttl_s=1e5)
-    async with open_runtime(
-        store=store, leases=leases, bus=MemoryBus(), engines=puppet, clock=clock, node=NODE, new_id=an_id,
-        seal=Seal(b"k" * 32), periods=NEVER, drain_s=0.0,
-    ) as runtime:  # fmt: skip
-        yield Node(clock, store, leases, puppet, runtime)
-        for runs in puppet.runs.values():
-            for run in runs:
-                run.say(None)
-        await settled()
+node = a_node
 
 
 async def test_a_tail_is_durable_after_a_second(node: Node) -> None:

@@ -146,6 +146,20 @@ class BooksContract:
         assert (found.event, found.error) == (delivery.event, None)
         assert not await store.redeliver(TENANT, found.event.id)
 
+    async def test_deliveries_are_told_apart_by_their_state(self, store: Store, leases: Leases) -> None:
+        for _ in range(3):
+            await a_call(store, leases)
+        delivered, dead, pending = await store.take_events(10, 60.0)
+        await store.tried([_tried(delivered), evolve(_tried(dead), error="gone", retry_in_s=None)])
+        assert not await store.redeliver(TENANT, pending.event.id)
+        for state, one in (
+            (DeliveryState.DELIVERED, delivered),
+            (DeliveryState.DEAD, dead),
+            (DeliveryState.PENDING, pending),
+        ):
+            assert [found.event for found in await store.deliveries(TENANT, state, 10)] == [one.event]
+        assert len(await store.deliveries(TENANT, None, 10)) == 3
+
     async def test_what_failed_is_tried_again_and_at_last_kept_for_a_person(self, store: Store, leases: Leases) -> None:
         await a_call(store, leases)
         (delivery,) = await store.take_events(10, 0.0)
