@@ -5,7 +5,7 @@ went wrong this time without an address, a path, a key or a prompt in it.
 
     AgentcoreError
     |-- Refused                     the caller asked for what cannot be
-    |   |-- InvalidRequest          UnknownEngine, ContextTooLarge
+    |   |-- InvalidRequest          UnknownEngine, ToolNotAllowed, ContextTooLarge
     |   |-- TooLarge, UnsupportedMedia
     |   |-- Unauthenticated, RoleRequired, OriginRefused
     |   |-- NotFound                SessionNotFound, TaskNotFound
@@ -45,6 +45,12 @@ class UnknownEngine(InvalidRequest):
     """There is no engine of that name."""
 
     code = "unknown_engine"
+
+
+class ToolNotAllowed(InvalidRequest):
+    """The request asks for a tool that the policy denies."""
+
+    code = "tool_not_allowed"
 
 
 class ContextTooLarge(InvalidRequest):

@@ -14,6 +14,7 @@ from agentcore.books import Sink
 from agentcore.house import House
 from agentcore.ids import NodeId
 from agentcore.lanes import Lanes
+from agentcore.policy import Policy
 from agentcore.ports import Bus, Clock, Engines, Leases, Store
 from agentcore.prompts import PromptBuilder
 from agentcore.pulse import Periods, Pulse
@@ -39,6 +40,7 @@ async def open_runtime(
     new_id: Callable[[], str],
     seal: Seal,
     prompts: PromptBuilder | None = None,
+    policy: Policy | None = None,
     periods: Periods | None = None,
     sink: Sink | None = None,
     drain_s: float = 5.0,
@@ -46,8 +48,8 @@ async def open_runtime(
 ) -> AsyncIterator[Runtime]:
     """Run one node: its lanes, its pulse and its use cases; at the end, what is live is let end or stopped.
 
-    *sink*: where usage events go; *drain_s*: seconds that live tasks have when the node goes away; *idle_s*:
-    seconds of silence after which an engine is stopped.
+    *policy*: which tools a request may ask for; *sink*: where usage events go; *drain_s*: seconds that live tasks have
+    when the node goes away; *idle_s*: seconds of silence after which an engine is stopped.
     """
     async with anyio.create_task_group() as tasks:
         house = House(
@@ -65,7 +67,8 @@ async def open_runtime(
         pulse = Pulse(house, lanes, periods or Periods(), Relay(store, sink))
         views = Views(house)
         prompts = prompts or PromptBuilder()
-        runtime = Runtime(house=house, lanes=lanes, pulse=pulse, views=views, prompts=prompts, seal=seal)
+        policy = policy or Policy()
+        runtime = Runtime(house=house, lanes=lanes, pulse=pulse, views=views, prompts=prompts, seal=seal, policy=policy)
         with bus.serve(lanes.tail, lanes.woken):
             house.spawn(pulse.run)
             try:

@@ -251,8 +251,8 @@ def _tool(request: EngineRequest, kind: str, value: str) -> Iterable[Move]:
 
 def acted(decided: Approval, use_id: str, name: str, tool_input: dict[str, Any]) -> Iterable[EngineEvent]:
     """Do what was decided."""
+    yield ToolUse(tool_use_id=use_id, tool_name=name, input=tool_input)
     if decided.decision is Decision.APPROVED:
-        yield ToolUse(tool_use_id=use_id, tool_name=name, input=tool_input)
         yield ToolResult(tool_use_id=use_id, output=f"{name} ran")
     else:
         yield ToolResult(tool_use_id=use_id, output="denied", is_error=True)
