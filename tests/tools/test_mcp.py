@@ -13,9 +13,9 @@ import anyio
 import pytest
 
 from agentcore.ids import SessionId, TaskId
-from agentcore.tooling import ToolCall, ToolOutput
+from agentcore.tooling import Toolboxes, ToolCall, ToolOutput
 from agentcore_adapters.tools import mcp_config
-from agentcore_adapters.tools.mcp import McpTools, mcp_tools
+from agentcore_adapters.tools.mcp import mcp_states, mcp_tools
 from agentcore_adapters.tools.mcp_config import McpConfigError, McpEntry
 
 pytestmark = pytest.mark.anyio
@@ -46,7 +46,7 @@ def address() -> Iterator[str]:
 
 
 @pytest.fixture(params=["stdio", "http"])
-async def tools(request: pytest.FixtureRequest) -> AsyncIterator[McpTools]:
+async def tools(request: pytest.FixtureRequest) -> AsyncIterator[Toolboxes]:
     entry = STDIO
     if request.param == "http":
         entry = McpEntry(name="tests", url=request.getfixturevalue("address"), headers={"Authorization": "Bearer x"})
@@ -54,30 +54,30 @@ async def tools(request: pytest.FixtureRequest) -> AsyncIterator[McpTools]:
         yield found
 
 
-async def test_tools_are_listed_and_called(tools: McpTools) -> None:
+async def test_tools_are_listed_and_called(tools: Toolboxes) -> None:
     listed = {tool.name: tool for tool in await tools.tools()}
     assert {"tests.add", "tests.note", "tests.fail"} <= set(listed)
     assert listed["tests.add"].description == "Add two numbers."
     assert set(listed["tests.add"].input_schema["properties"]) == {"a", "b"}
     assert await tools.call(a_call("tests.add", a=2, b=3)) == ToolOutput("5")
-    (state,) = tools.states()
+    (state,) = mcp_states(tools)
     assert (state.name, state.reason, state.tools) == ("tests", None, len(listed))
 
 
-async def test_what_goes_wrong_is_told(tools: McpTools) -> None:
+async def test_what_goes_wrong_is_told(tools: Toolboxes) -> None:
     for call in (a_call("tests.fail"), a_call("tests.add", a="two"), a_call("tests.none"), a_call("none.none")):
         assert (await tools.call(call)).is_error
     assert await tools.call(a_call("tests.add", a=2, b=3)) == ToolOutput("5")
 
 
-async def test_calls_run_at_the_same_time(tools: McpTools, tmp_path: Path) -> None:
+async def test_calls_run_at_the_same_time(tools: Toolboxes, tmp_path: Path) -> None:
     with anyio.fail_after(5):
         async with anyio.create_task_group() as tasks:
             for number in range(3):
                 tasks.start_soon(tools.call, a_call("tests.slow", path=str(tmp_path / str(number)), seconds=1.0))
 
 
-async def test_a_call_that_is_given_up_holds_nothing_up(tools: McpTools, tmp_path: Path) -> None:
+async def test_a_call_that_is_given_up_holds_nothing_up(tools: Toolboxes, tmp_path: Path) -> None:
     with anyio.move_on_after(0.5) as scope:
         await tools.call(a_call("tests.slow", path=str(tmp_path / "x"), seconds=30.0))
     assert scope.cancelled_caught
@@ -124,7 +124,7 @@ async def test_a_server_that_cannot_be_started_costs_its_tools_only() -> None:
     with anyio.fail_after(10):
         async with mcp_tools([absent, mute, away, STDIO]) as tools:
             assert {tool.name.partition(".")[0] for tool in await tools.tools()} == {"tests"}
-            reasons = {state.name: state.reason for state in tools.states()}
+            reasons = {state.name: state.reason for state in mcp_states(tools)}
             assert reasons["absent"] == "Its command was not found."
             assert reasons["ends"]
             assert reasons["away"]

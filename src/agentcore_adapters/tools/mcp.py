@@ -6,7 +6,7 @@ the connection breaks under it, its effect is not known and the model is told so
 
 Story: each server has a keeper, a task that connects, lists its tools, lists them again now and then, and connects
 again when the connection is gone.  A server that cannot be started costs its tools and nothing else: they are missing,
-``states`` and the log say so, and the keeper goes on trying.
+``mcp_states`` and the log say so, and the keeper goes on trying.
 """
 
 import os
@@ -163,19 +163,13 @@ class McpServer:
                 return found
 
 
-@frozen
-class McpTools(Toolboxes):
-    """All servers of a file."""
-
-    servers: Sequence[McpServer] = field(factory=tuple)
-
-    def states(self) -> list[McpState]:
-        """Say of each whether it can be used."""
-        return [server.state for server in self.servers]
+def mcp_states(tools: Toolboxes) -> list[McpState]:
+    """Say of each MCP server of *tools* whether it can be used."""
+    return [box.state for box in tools.boxes if isinstance(box, McpServer)]
 
 
 @asynccontextmanager
-async def mcp_tools(entries: Sequence[McpEntry]) -> AsyncIterator[McpTools]:
+async def mcp_tools(entries: Sequence[McpEntry]) -> AsyncIterator[Toolboxes]:
     """Connect to servers, for a bounded time each, and stay connected; at the end their processes are stopped."""
     servers = [McpServer(entry) for entry in entries]
     async with anyio.create_task_group() as keepers:
@@ -185,7 +179,7 @@ async def mcp_tools(entries: Sequence[McpEntry]) -> AsyncIterator[McpTools]:
             for server in servers:
                 await server.tried()
         try:
-            yield McpTools(servers, servers)
+            yield Toolboxes(servers)
         finally:
             keepers.cancel_scope.cancel()
 
@@ -222,7 +216,7 @@ def _transport(entry: McpEntry) -> AbstractAsyncContextManager[Any]:
 @asynccontextmanager
 async def _quiet(client: Any, parameters: Any) -> AsyncIterator[Any]:  # noqa: ANN401 - the SDK's
     """Start a child whose log goes nowhere: it may hold anything, and ours is read by machines."""
-    with Path(os.devnull).open("w") as nowhere:  # noqa: ASYNC230 - it does not block
+    with Path(os.devnull).open("w") as nowhere:
         async with client(parameters, errlog=nowhere) as streams:
             yield streams
 
