@@ -4,7 +4,8 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from agentcore.ports import Lease
+from agentcore.events import ToolResult
+from agentcore.ports import Engine, Lease
 from agentcore.testing.contracts import (
     BooksContract,
     BusContract,
@@ -70,4 +71,10 @@ class TestMemoryBus(BusContract):
 
 
 class TestScriptedEngine(EngineContract):
-    pass
+    TOOL_PROMPT = '[[tool:look:{"at": 1}]] [[say:so]]'
+    ASK_PROMPT = '[[ask:rm:{"path": "x"}]] [[say:so]]'
+
+    def effects(self, engine: Engine) -> int:
+        assert isinstance(engine, ScriptedEngine)
+        said = [event for run in engine.runs for event in run.said]
+        return sum(isinstance(event, ToolResult) and not event.is_error for event in said)

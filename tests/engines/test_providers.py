@@ -1,11 +1,13 @@
 """The API engines through the real SDKs, against a provider that speaks their wire."""
 
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import anyio
 import pytest
 from attrs import evolve
+from tests.support.acting import RULES, Effects
 
 from agentcore.changes import Blob
 from agentcore.errors import EngineFailed
@@ -24,15 +26,21 @@ from agentcore_adapters.testing.provider import StubProvider
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture(params=["claude_api", "openai"])
-async def engine(request: pytest.FixtureRequest, provider: StubProvider) -> AsyncIterator[Engine]:
+@asynccontextmanager
+async def a_model(name: str, provider: StubProvider) -> AsyncIterator[ClaudeModel | OpenAiModel]:
     made: ClaudeModel | OpenAiModel
-    if request.param == "claude_api":
+    if name == "claude_api":
         made = ClaudeModel("key", provider.url, idle_timeout_s=0.5)
     else:
         made = OpenAiModel("key", provider.url + "/v1", idle_timeout_s=0.5)
-    yield Equipment().engine(made)
+    yield made
     await made.close()
+
+
+@pytest.fixture(params=["claude_api", "openai"])
+async def engine(request: pytest.FixtureRequest, provider: StubProvider) -> AsyncIterator[Engine]:
+    async with a_model(request.param, provider) as model:
+        yield Equipment().engine(model)
 
 
 async def answer(engine: Engine, *texts: str, request: EngineRequest | None = None) -> list[EngineEvent]:
@@ -56,6 +64,19 @@ def text_of(said: list[EngineEvent]) -> str:
 
 class TestApiEngines(EngineContract):
     PROMPT = "[[say:one two three]]"
+    TOOL_PROMPT = '[[tool:t__look:{"at": "x"}]][[tool:t__look:{"at": "y"}]][[after:so]]'
+    ASK_PROMPT = '[[tool:t__note:{"text": "x"}]][[tool:t__note:{"text": "y"}]][[after:so]]'
+    ASKS = 2
+    seen: Effects
+
+    @pytest.fixture(params=["claude_api", "openai"])
+    async def engine(self, request: pytest.FixtureRequest, provider: StubProvider) -> AsyncIterator[Engine]:
+        self.seen = Effects()
+        async with a_model(request.param, provider) as model:
+            yield Equipment(toolbox=self.seen.toolbox(), policy=RULES).engine(model)
+
+    def effects(self, engine: Engine) -> int:
+        return len(self.seen.done)
 
 
 async def test_system_prompt_and_history_reach_the_provider(engine: Engine, provider: StubProvider) -> None:

@@ -1,18 +1,21 @@
 """Approvals, and the calls of tools that need them; through the real SDKs, on both wires."""
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any
 
 import anyio
 import pytest
-from attrs import evolve
+from attrs import define, evolve, field
 from tests.support.acting import RULES, Acting, Effects, acting
 from tests.support.database import Server, ask
 from tests.support.server import FINAL
 
-from agentcore.ports import Leases, Store
+from agentcore.events import ApprovalRequired, EngineEvent
+from agentcore.ports import Engine, EngineRequest, Leases, Store
+from agentcore.toolloop import LoopRun
 from agentcore_adapters.memory.clock import SystemClock
 from agentcore_adapters.memory.leases import MemoryLeases
 from agentcore_adapters.memory.store import MemoryStore
@@ -100,7 +103,7 @@ async def test_several_calls_run_at_once_and_a_later_task_is_shown_them(act: Act
     assert sorted(act.effects.done) == ["look a", "look b", "wait "]
     kinds = [kind for kind in await types_of(act, task) if kind.startswith("tool")]
     assert kinds == ["tool_use"] * 3 + ["tool_result"] * 3
-    again = await act.ask("[[say:hello]]", sessionId=task["sessionId"])
+    again = await act.ask("[[say:hello]]", task["sessionId"])
     assert (await act.served.ended(again["taskId"]))["status"] == "completed"
     assert str(act.shown).count("saw ") == 2
     pairs_are_whole(act)
@@ -203,6 +206,48 @@ async def test_P4_single_use(act: Acting) -> None:
     assert sorted(status for _, status in found) == [201] + [409] * 49
     assert (await act.served.ended(task["id"]))["status"] == ("completed" if winner else "cancelled")
     assert act.effects.done == (["note a"] if winner else [])
+
+
+@define(eq=False)
+class Hesitant:
+    """An engine whose stream stays open for a while after it has asked."""
+
+    engine: Engine
+    go_on: anyio.Event = field(factory=anyio.Event)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.engine, name)
+
+    @asynccontextmanager
+    async def run(self, request: EngineRequest) -> AsyncIterator[Any]:
+        async with self.engine.run(request) as run:
+
+            async def said() -> AsyncGenerator[EngineEvent, None]:
+                async for event in run:
+                    yield event
+                    if isinstance(event, ApprovalRequired):
+                        await self.go_on.wait()
+
+            yield LoopRun(said())
+
+
+async def test_P4_a_decision_before_the_stream_has_ended_counts(
+    stores: tuple[Store, Leases], provider: StubProvider
+) -> None:
+    made: list[Hesitant] = []
+
+    def hesitant(engine: Engine) -> Any:
+        made.append(Hesitant(engine))
+        return made[-1]
+
+    async with acting(stores, provider, wrapped=hesitant) as act:
+        task = await act.waiting(NOTE)
+        assert await act.decide(task, {"approved": True}) == 201
+        await act.served.until(task["id"], {"running"})
+        assert act.effects.done == []
+        made[0].go_on.set()
+        assert (await act.served.ended(task["id"]))["result"] == "all done"
+        assert act.effects.done == ["note a"]
 
 
 async def test_P4_a_decision_as_quick_as_the_question_is_not_lost(act: Acting) -> None:
@@ -330,7 +375,7 @@ async def test_a_slow_tool_is_stopped_with_its_task(act: Acting) -> None:
     ended = await act.served.ended(task_id)
     assert ended["status"] == "cancelled"
     assert act.effects.was_cancelled
-    again = await act.ask("[[say:hello]]", sessionId=ended["sessionId"])
+    again = await act.ask("[[say:hello]]", ended["sessionId"])
     assert (await act.served.ended(again["taskId"]))["status"] == "completed"
     assert "its effect is not known" in str(act.shown)
     pairs_are_whole(act)

@@ -1,6 +1,6 @@
 """A server whose engines speak to the stub provider and act with functions that are watched."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -8,7 +8,7 @@ import anyio
 from attrs import define, field
 
 from agentcore.policy import Policy, Rule
-from agentcore.ports import Leases, Store
+from agentcore.ports import Engine, Leases, Store
 from agentcore.tooling import Toolbox, Toolboxes
 from agentcore_adapters.engines.catalog import Catalog, Equipment, Listing
 from agentcore_adapters.engines.claude_api import ClaudeModel
@@ -70,11 +70,11 @@ class Acting:
     effects: Effects
     engine: str
 
-    async def ask(self, prompt: str, **more: object) -> Json:
+    async def ask(self, prompt: str, session_id: str | None = None, **more: object) -> Json:
         """Send a prompt to the engine."""
-        return await self.served.post(prompt, engineType=self.engine, **more)
+        return await self.served.post(prompt, session_id, engineType=self.engine, **more)
 
-    async def waiting(self, prompt: str, number: int = 1, **more: object) -> Json:
+    async def waiting(self, prompt: str, number: int = 1, **more: Any) -> Json:
         """Send a prompt and wait until that many calls wait for a person, and nobody drives the task."""
         task_id = (await self.ask(prompt, **more))["taskId"]
         with anyio.fail_after(15):
@@ -103,12 +103,16 @@ async def acting(
     policy: Policy = RULES,
     effects: Effects | None = None,
     more: Sequence[Toolbox] = (),
+    wrapped: Callable[[Engine], Engine] = lambda engine: engine,
 ) -> AsyncIterator[Acting]:
     """Serve *stores* with the API engines."""
     effects = effects or Effects()
     equipment = Equipment(toolbox=Toolboxes([effects.toolbox(), *more]), policy=policy, call_s=5.0)
-    models = [ClaudeModel("key", provider.url), OpenAiModel("key", provider.url + "/v1")]
-    listings = [Listing(name=model.name, engine=equipment.engine(model)) for model in models]
+    models: list[ClaudeModel | OpenAiModel] = [
+        ClaudeModel("key", provider.url),
+        OpenAiModel("key", provider.url + "/v1"),
+    ]
+    listings = [Listing(name=model.name, engine=wrapped(equipment.engine(model))) for model in models]
     async with serving(*stores, engines=Catalog(listings), policy=policy) as served:
         yield Acting(served, provider, effects, engine)
     for model in models:
