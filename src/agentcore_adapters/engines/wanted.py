@@ -52,7 +52,7 @@ class Names:
 
     def wanted(self, call_id: str, written: str, arguments: str) -> WantedCall:
         """Make what a model wrote into a call that it wants."""
-        return WantedCall(call_id, self.own.get(written) or own_name(written), arguments_of(arguments))
+        return WantedCall(call_id, self.own.get(written, own_name(written)), arguments_of(arguments))
 
 
 def arguments_of(text: str) -> dict[str, object] | None:
