@@ -15,7 +15,7 @@ from agentcore.ids import ApprovalId, MessageId
 from agentcore.reply import Reply
 from agentcore.usage import Usage
 from agentcore_http.problems import STATUS
-from agentcore_http.settings import Settings, variable
+from agentcore_http.settings import Settings, in_file, variable
 from agentcore_http.wire.frames import event_payload
 
 HERE = Path(__file__).parent / "reference"
@@ -64,7 +64,7 @@ def settings() -> str:
     """List the settings."""
     lines = ["# Settings", "", "Environment over `agentcore.toml` (`--config`) over default.", ""]
     lines += ["| variable | in the file | meaning |", "|---|---|---|"]
-    lines += [f"| `{variable(a)}` | `{a.name}` | {a.metadata['doc']} |" for a in fields(Settings)]
+    lines += [f"| `{variable(a)}` | `{in_file(a)}` | {a.metadata['doc']} |" for a in fields(Settings)]
     return "\n".join(lines)
 
 

@@ -4,13 +4,13 @@ Law: an approval is bound to one call and to the hash of what was shown; it is d
 """
 
 import hashlib
-import json
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
 from attrs import evolve, frozen
 
+from agentcore.canonical import canonical
 from agentcore.errors import ApprovalConflict
 from agentcore.ids import ApprovalId, TaskId
 from agentcore.task import Decision
@@ -62,6 +62,5 @@ class Approval:
 
 
 def input_hash(tool_name: str, tool_input: dict[str, Any]) -> str:
-    """Hash what a person is shown: SHA-256, lower-case hex, of the call as JSON with sorted keys."""
-    text = json.dumps([tool_name, tool_input], ensure_ascii=False, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()
+    """Hash what a person is shown: SHA-256, lower-case hex, of ``[name, input]`` in canonical form."""
+    return hashlib.sha256(canonical([tool_name, tool_input]).encode()).hexdigest()

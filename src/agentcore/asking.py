@@ -13,6 +13,7 @@ from agentcore.changes import Blob
 from agentcore.errors import UnsupportedMedia
 from agentcore.ids import EngineName, InstanceId, TaskId
 from agentcore.messages import FilePart, TextPart
+from agentcore.policy import Policy
 from agentcore.ports import Abilities
 from agentcore.task import OnCrash, TaskParams
 
@@ -58,8 +59,13 @@ def resolved(
     abilities: Abilities,
     system_prompt: str,
     inherited: TaskParams | None,
+    policy: Policy,
 ) -> Prompt:
-    """Make *ask* ready to be admitted; raises UnsupportedMedia if *engine* cannot be shown its attachments."""
+    """Make *ask* ready to be admitted.
+
+    Raises UnsupportedMedia if *engine* cannot be shown its attachments, ToolNotAllowed if *policy* denies a tool.
+    """
+    policy.check(ask.allowed_tools)
     if ask.attachments and not abilities.attachments:
         raise UnsupportedMedia(f"The engine {engine} cannot be shown attachments.")
     files = tuple(

@@ -8,7 +8,7 @@ from agentcore.context import rendered, window
 from agentcore.errors import InstanceNotFound
 from agentcore.ids import InstanceId, TenantId
 from agentcore.instances import Instance
-from agentcore.messages import FilePart
+from agentcore.messages import FilePart, ToolUsePart
 from agentcore.ports import Engine, EngineRequest, Store
 from agentcore.turn import Turn
 
@@ -21,7 +21,10 @@ async def engine_request(store: Store, engine: Engine, turn: Turn) -> EngineRequ
     task, params = turn.task, turn.task.params
     limit = params.max_context_messages
     history = await store.history(task.tenant_id, task.session_id, limit)
-    messages = rendered(window(history, limit=limit, budget=engine.abilities.context_tokens))
+    shown = window(history, limit=limit, budget=engine.abilities.context_tokens)
+    called = {part.tool_use_id for message in shown for part in message.parts if isinstance(part, ToolUsePart)}
+    decisions = tuple(approval for approval in turn.approvals if not approval.is_pending)
+    messages = rendered(shown, goes_on=all(decision.tool_use_id in called for decision in decisions))
     hashes = {part.sha256 for message in messages for part in message.parts if isinstance(part, FilePart)}
     return EngineRequest(
         session_id=task.session_id,
@@ -33,7 +36,9 @@ async def engine_request(store: Store, engine: Engine, turn: Turn) -> EngineRequ
         max_turns=params.max_turns,
         allowed_tools=params.allowed_tools,
         model=params.model,
-        decisions=tuple(approval for approval in turn.approvals if not approval.is_pending),
+        decisions=decisions,
+        turns=turn.calls,
+        deadline=task.deadline,
         instance=await _instance(store, task.tenant_id, params.instance) if params.instance else None,
     )
 

@@ -7,6 +7,7 @@ itself.  The marker of interrupted text is rendered here and stands nowhere else
 """
 
 from collections.abc import Callable, Sequence
+from itertools import takewhile
 
 from attrs import evolve
 
@@ -63,19 +64,23 @@ def window(
     return tuple(message for group in reversed(shown) for message in group)
 
 
-def rendered(messages: Sequence[Message]) -> tuple[Message, ...]:
-    """Make *messages* fit for an engine: mark cut text, answer cut tool calls, leave out refused attachments."""
+def rendered(messages: Sequence[Message], *, goes_on: bool = True) -> tuple[Message, ...]:
+    """Make *messages* fit for an engine: mark cut text, answer cut tool calls, leave out refused attachments.
+
+    *goes_on*: the engine is to say more at once; else there are decided calls, which it makes first.
+    """
     shown: list[Message] = []
-    for message, after in zip(messages, [*messages[1:], None], strict=True):
+    for place, message in enumerate(messages):
         parts = tuple(_refused(p) for p in message.parts) if message.attachments_refused else message.parts
-        if message.interrupted:
+        if message.interrupted and not isinstance(parts[-1], ToolUsePart):  # a cut call is answered as such
             parts = (*parts, TextPart(INTERRUPTED_MARKER))
         shown.append(evolve(message, parts=parts))
-        answered = after.parts if after is not None and after.role is Role.TOOL else ()
+        results = takewhile(lambda after: after.role is Role.TOOL, messages[place + 1 :])
+        answered = tuple(part for result in results for part in result.parts)
         cut = _unanswered(message.parts, answered) if message.role is Role.ASSISTANT else ()
         if cut:
             shown.append(evolve(message, role=Role.TOOL, parts=cut, interrupted=False))
-    if shown and shown[-1].role is Role.ASSISTANT:  # a resumed attempt: the engine has to be asked for something
+    if goes_on and shown and shown[-1].role is Role.ASSISTANT:  # resumed: the engine has to be asked for something
         shown.append(evolve(shown[-1], role=Role.USER, parts=(TextPart(CONTINUE),), interrupted=False))
     return tuple(shown)
 

@@ -5,7 +5,8 @@ went wrong this time without an address, a path, a key or a prompt in it.
 
     AgentcoreError
     |-- Refused                     the caller asked for what cannot be
-    |   |-- InvalidRequest          UnknownEngine, ContextTooLarge, HostNotAllowed, InstanceNotRunning
+    |   |-- InvalidRequest          UnknownEngine, ToolNotAllowed, ContextTooLarge, HostNotAllowed,
+    |   |                           InstanceNotRunning
     |   |-- TooLarge, UnsupportedMedia
     |   |-- Unauthenticated         CallbackUnverified
     |   |-- RoleRequired, OriginRefused
@@ -46,6 +47,12 @@ class UnknownEngine(InvalidRequest):
     """There is no engine of that name."""
 
     code = "unknown_engine"
+
+
+class ToolNotAllowed(InvalidRequest):
+    """The request asks for a tool that the policy denies."""
+
+    code = "tool_not_allowed"
 
 
 class ContextTooLarge(InvalidRequest):

@@ -118,6 +118,15 @@ class Broke:
 
 
 @frozen
+class Suspended:
+    """The engine ends its stream because calls wait for a decision: a new attempt begins with what was decided.
+
+    It is said once all that waits was asked for.  The end of a stream while a call waits means the same; but a person
+    may be so quick that by then none waits any more, and only this word tells such an end from one that is too early.
+    """
+
+
+@frozen
 class Ended:
     """The engine's stream is over; said by the lane, for every stream that has not said its end itself."""
 
@@ -134,6 +143,7 @@ EngineEvent = (
     | CallClosed
     | Finished
     | Broke
+    | Suspended
     | Ended
 )
 

@@ -14,6 +14,7 @@ from agentcore.books import Sink
 from agentcore.house import House
 from agentcore.ids import NodeId
 from agentcore.lanes import Lanes
+from agentcore.policy import Policy
 from agentcore.ports import Bus, Clock, Engines, Hosts, Leases, Store
 from agentcore.prompts import PromptBuilder
 from agentcore.pulse import Periods, Pulse
@@ -40,6 +41,7 @@ async def open_runtime(
     new_id: Callable[[], str],
     seal: Seal,
     prompts: PromptBuilder | None = None,
+    policy: Policy | None = None,
     periods: Periods | None = None,
     sink: Sink | None = None,
     hosts: Hosts | None = None,
@@ -48,8 +50,9 @@ async def open_runtime(
 ) -> AsyncIterator[Runtime]:
     """Run one node: its lanes, its pulse and its use cases; at the end, what is live is let end or stopped.
 
-    *sink*: where usage events go; *drain_s*: seconds that live tasks have when the node goes away; *idle_s*:
-    seconds of silence after which an engine is stopped; *hosts*: where remote agents may live, None: nowhere.
+    *policy*: which tools a request may ask for; *sink*: where usage events go; *hosts*: where remote agents may live,
+    None: nowhere; *drain_s*: seconds that live tasks have when the node goes away; *idle_s*: seconds of silence after
+    which an engine is stopped.
     """
     async with anyio.create_task_group() as tasks:
         house = House(
@@ -75,6 +78,7 @@ async def open_runtime(
             remote=Remote(house=house, lanes=lanes, seal=seal, hosts=hosts or Nowhere()),
             prompts=prompts,
             seal=seal,
+            policy=policy or Policy(),
         )
         with bus.serve(lanes.tail, lanes.woken):
             house.spawn(pulse.run)

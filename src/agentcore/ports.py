@@ -272,13 +272,15 @@ class EngineRequest:
     task_id: TaskId
     attempt: int
     system_prompt: str
-    messages: tuple[Message, ...]  #: Rendered; the last one is the user's.
+    messages: tuple[Message, ...]  #: Rendered; the last one is not the engine's, unless calls of it were decided.
     blobs: Mapping[str, Blob]  #: By hash, for the FileParts of the messages.
     max_turns: int
     allowed_tools: tuple[str, ...] | None
     model: str | None
     decisions: tuple[Approval, ...] = ()  #: Decided before this attempt began.
     instance: Instance | None = None  #: The remote agent that is to answer; None, too, if it is registered no more.
+    turns: int = 0  #: Provider calls that the task has made in earlier attempts.
+    deadline: datetime | None = None  #: Of the task.
 
 
 class Run(Protocol):

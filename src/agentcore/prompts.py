@@ -26,6 +26,7 @@ class PromptBuilder:
     """Builds system prompts from what the server knows."""
 
     instructions: str = INSTRUCTIONS
+    guardrail: str = ""  #: The server's own, besides ours; a caller cannot replace it.
     api_url: str = ""  #: Base URL of the API as the agent reaches it; empty: no consent route is named.
 
     def build(self, caller: Caller, session_id: SessionId, *, instructions: str | None, oauth_token: str) -> str:
@@ -38,10 +39,10 @@ class PromptBuilder:
         if caller.email:
             known["email"] = caller.email
         claims = "\n".join(f"- {name}: {quoted(value)}" for name, value in known.items())
-        sections = [instructions or self.instructions, GUARDRAIL, f"User context:\n{claims}"]
+        sections = [instructions or self.instructions, GUARDRAIL, self.guardrail, f"User context:\n{claims}"]
         if self.api_url:
             sections.append(_consent_route(self.api_url, session_id, oauth_token))
-        return "\n\n".join(sections)
+        return "\n\n".join(section for section in sections if section)
 
 
 def quoted(claim: str) -> str:

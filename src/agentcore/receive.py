@@ -22,6 +22,7 @@ from agentcore.events import (
     Ended,
     EngineEvent,
     Finished,
+    Suspended,
     TextDelta,
     TextKind,
     ThinkingDelta,
@@ -80,6 +81,8 @@ def receive(turn: Turn, event: EngineEvent, at: datetime) -> tuple[Turn, Changes
         case Broke():
             refused = event.attachments_refused
             return _over(turn, TaskFailed(code=event.code, message=event.message, attachments_refused=refused), at)
+        case Suspended():
+            return _suspended(turn, at)
         case Ended():
             return _over(turn, EOF, at)
         case _:
@@ -96,7 +99,8 @@ def _block_ended(turn: Turn, signature: str | None, at: datetime) -> tuple[Turn,
 def _tool_use(turn: Turn, event: ToolUse, at: datetime) -> tuple[Turn, Changes]:
     part = ToolUsePart(tool_use_id=event.tool_use_id, tool_name=event.tool_name, input=event.input)
     turn, changes = turn.checkpoint(at)
-    return evolve(turn, said=(*turn.said, part)), evolve(changes, log=(*changes.log, turn.logged(event)))
+    turn = evolve(turn, said=(*turn.said, part), acting=turn.acting | {event.tool_use_id})
+    return turn, evolve(changes, log=(*changes.log, turn.logged(event)))
 
 
 def _tool_result(turn: Turn, event: ToolResult, at: datetime) -> tuple[Turn, Changes]:
@@ -105,6 +109,7 @@ def _tool_result(turn: Turn, event: ToolResult, at: datetime) -> tuple[Turn, Cha
     turn, changes = turn.checkpoint(at)
     turn, said = turn.speak(at)
     turn, result = turn.message(Role.TOOL, (part,), at)
+    turn = evolve(turn, acting=turn.acting - {event.tool_use_id})
     return turn, evolve(changes, log=(*changes.log, turn.logged(event, (*said, result))))
 
 
@@ -176,6 +181,12 @@ def _finished(turn: Turn, summary: str, at: datetime) -> tuple[Turn, Changes]:
         turn, changes = turn.hear(TextKind.TEXT, summary, at)
     turn, ended = _over(turn, TaskCompleted(summary=summary), at)
     return turn, changes.plus(ended)
+
+
+def _suspended(turn: Turn, at: datetime) -> tuple[Turn, Changes]:
+    if turn.task.status is TaskStatus.RUNNING and turn.approvals:  # all was decided before the stream had ended
+        return ending.let_go(turn, TaskRequeued(), at)
+    return _over(turn, EOF, at)
 
 
 def _over(turn: Turn, event: TaskCompleted | TaskFailed, at: datetime) -> tuple[Turn, Changes]:

@@ -25,6 +25,7 @@ from agentcore.ids import ApprovalId, EngineName, SessionId, TaskId, TenantId
 from agentcore.instances import ENGINE as REMOTE
 from agentcore.lane import Lane
 from agentcore.lanes import Lanes
+from agentcore.policy import Policy
 from agentcore.ports import SessionView, Stale, Store, TaskView
 from agentcore.prompts import PromptBuilder
 from agentcore.pulse import Pulse
@@ -63,6 +64,7 @@ class Runtime:
     remote: Remote
     prompts: PromptBuilder
     seal: Seal
+    policy: Policy = Policy()
 
     @property
     def store(self) -> Store:
@@ -87,7 +89,7 @@ class Runtime:
         """Accept a prompt; a session that is unknown, or another tenant's, becomes a new one of the caller.
 
         *keep* makes the receipt that is stored with it.  Raises UnknownEngine, EngineUnavailable, SessionClosed,
-        SessionBusy; then nothing is stored.
+        SessionBusy, ToolNotAllowed; then nothing is stored.
         """
         caller.needs(Role.MEMBER)
         self._must_be_open()
@@ -170,7 +172,7 @@ class Runtime:
         abilities = self.house.engines.named(engine).abilities
         token = self.seal.oauth_token(caller.tenant_id, session.id)
         system = self.prompts.build(caller, session.id, instructions=ask.system_prompt, oauth_token=token)
-        return resolved(ask, TaskId(self.house.new_id()), engine, abilities, system, inherited)
+        return resolved(ask, TaskId(self.house.new_id()), engine, abilities, system, inherited, self.policy)
 
     # ----------------------------------------------------------------------------------------------------- tasks
     async def cancel(self, caller: Caller, task_id: TaskId, wait_s: float) -> tuple[TaskView, bool]:

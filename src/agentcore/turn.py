@@ -25,7 +25,6 @@ from agentcore.messages import (
     Role,
     TextPart,
     ThinkingPart,
-    ToolUsePart,
     clean,
     joined,
 )
@@ -61,6 +60,7 @@ class Turn:
     messages: int = 0  #: Messages of this task so far, its prompt included.
     usage: Usage = Usage()  #: Settled so far.
     billed: frozenset[str] = frozenset()  #: Providers' message ids that stand in the ledger.
+    acting: frozenset[str] = frozenset()  #: Calls of this attempt that have no result yet; known to its driver only.
     answer: str = ""  #: Text of the last message of the engine.
     reply: Reply | None = None  #: What its remote agent has answered.
 
@@ -77,8 +77,7 @@ class Turn:
     @property
     def is_engines_turn(self) -> bool:
         """Whether the engine itself is to speak: no person decides, no tool is at work, no remote agent thinks."""
-        is_acting = bool(self.said) and isinstance(self.said[-1], ToolUsePart)
-        return self.task.status is TaskStatus.RUNNING and not is_acting and not self.task.is_remote
+        return self.task.status is TaskStatus.RUNNING and not self.acting and not self.task.is_remote
 
     @property
     def late_code(self) -> ErrorCode:
@@ -190,7 +189,7 @@ class Turn:
         said = self.said if stored.position == self.position and stored.messages == self.messages else stored.said
         since = self.tail_since if tail else None
         call = self.call if self.call and stored.call and self.call.key == stored.call.key else stored.call
-        return evolve(stored, said=said, tail=tail, tail_since=since, answer=self.answer, call=call)
+        return evolve(stored, said=said, tail=tail, tail_since=since, answer=self.answer, call=call, acting=self.acting)
 
 
 def _part(said: Said) -> Part:

@@ -32,8 +32,26 @@ async def _examine(settings: Settings) -> int:
             usable = usable or state.is_available
             found = "ok      " if state.is_available else "missing "
             _say(f"engine    {found} {state.name}: {state.reason or ', '.join(state.models) or 'ready'}")
+    await _tools(settings)
     _say(f"data dir  {settings.data}")
     return 0 if usable and store.startswith("ok") else 1
+
+
+async def _tools(settings: Settings) -> None:
+    if settings.tools_mcp_config is None:
+        _say("tools     none     Set AGENTCORE_TOOLS_MCP_CONFIG to a file mcp.json.")
+        return
+    if importlib.util.find_spec("mcp") is None:
+        _say("tools     missing  MCP: pip install 'agentcore[mcp]'")
+        return
+    from agentcore_adapters.tools.mcp import mcp_states  # noqa: PLC0415 - needs its extra
+
+    async with wiring.toolbox(settings) as tools:
+        for state in mcp_states(tools):
+            found = (
+                f"missing  {state.name}: {state.reason}" if state.reason else f"ok       {state.name}: {state.tools}"
+            )
+            _say(f"tools     {found}{'' if state.reason else ' tools'}")
 
 
 async def _store(settings: Settings) -> str:

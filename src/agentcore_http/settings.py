@@ -14,6 +14,7 @@ from typing import Any
 import platformdirs
 from attrs import Attribute, evolve, field, fields, frozen
 
+from agentcore.policy import Rule
 from agentcore_adapters.netguard import allow_list
 
 PREFIX = "AGENTCORE_"
@@ -82,14 +83,29 @@ def _signing_key(value: object) -> str:
     return text
 
 
+def _rule(value: object) -> Rule:
+    if value not in list(Rule):
+        raise ValueError(f"one of {', '.join(Rule)}")
+    return Rule(str(value))
+
+
+def _rules(value: object) -> dict[str, Rule]:
+    if not isinstance(value, dict):
+        pairs = [word.partition("=") for word in _words(value)]
+        value = {name.strip(): rule.strip() for name, _, rule in pairs}
+    return {_text(name): _rule(rule) for name, rule in value.items()}
+
+
 def _auth(value: object) -> str:
     if value != "none":
         raise ValueError("none (the other modes are not part of this release)")
     return "none"
 
 
-def _setting(read: Callable[[object], Any], doc: str, *, env: str | None = None, secret: bool = False) -> Any:  # noqa: ANN401 - attrs fields are untyped
-    return field(default=None, repr=not secret, metadata={"read": read, "doc": doc, "env": env})
+def _setting(
+    read: Callable[[object], Any], doc: str, *, env: str | None = None, secret: bool = False, table: str | None = None
+) -> Any:  # noqa: ANN401 - attrs fields are untyped
+    return field(default=None, repr=not secret, metadata={"read": read, "doc": doc, "env": env, "table": table})
 
 
 @frozen(kw_only=True)
@@ -128,6 +144,20 @@ class Settings:
     )
     openai_api_key: str | None = _setting(_text, "Key of `openai`.", env="OPENAI_API_KEY", secret=True)
     openai_base_url: str | None = _setting(_url, "Another server that speaks OpenAI's wire.", env="OPENAI_BASE_URL")
+    tools_mcp_config: Path | None = _setting(_path, "A file `mcp.json` that names MCP servers.", table="tools")
+    tools_approval: Rule | None = _setting(
+        _rule, "For tools without a rule: `ask` (default), `auto`, `deny`.", table="tools"
+    )
+    tools_rules: dict[str, Rule] | None = _setting(
+        _rules,
+        "`<server>.<tool>` or `<server>.*` = `ask`, `auto`, `deny`; in the variable: `a.b=auto,c.*=deny`.",
+        table="tools",
+    )
+    tools_approval_seconds: float | None = _setting(_number, "Time a person has to decide; 3600.", table="tools")
+    tools_call_seconds: float | None = _setting(_number, "Time one call of a tool may take; 120.", table="tools")
+    prompts_guardrail: str | None = _setting(
+        _text, "Text that stands in every system prompt besides ours, whatever a request says.", table="prompts"
+    )
 
     @property
     def data(self) -> Path:
@@ -138,6 +168,12 @@ class Settings:
 def variable(attribute: "Attribute[Any]") -> str:
     """Return the environment variable of a setting."""
     return str(attribute.metadata["env"] or PREFIX + attribute.name.upper())
+
+
+def in_file(attribute: "Attribute[Any]") -> str:
+    """Return the name of a setting in the file, with its table."""
+    table = attribute.metadata["table"]
+    return f"{table}.{attribute.name.removeprefix(table + '_')}" if table else attribute.name
 
 
 def load(environ: Mapping[str, str] | None = None, config: Path | None = None) -> Settings:
@@ -161,11 +197,18 @@ def _from_file(path: Path) -> dict[str, Any]:
         raise SettingsError(f"There is no file {path.name} to read settings from.") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path.name} is not TOML: {error}.") from None
-    known = {attribute.name: attribute for attribute in fields(Settings)}
-    unknown = sorted(set(content) - set(known))
+    known = {in_file(attribute): attribute for attribute in fields(Settings)}
+    tables = {attribute.metadata["table"] for attribute in fields(Settings)}
+    flat = {name: value for name, value in content.items() if name not in tables}
+    for table in tables & set(content):
+        inner = content[table] if isinstance(content[table], dict) else {"": content[table]}
+        flat |= {f"{table}.{name}": value for name, value in inner.items()}
+    unknown = sorted(set(flat) - set(known))
     if unknown:
         raise SettingsError(f"{path.name}: {unknown[0]} is not a setting. Known: {', '.join(sorted(known))}.")
-    return {name: _read(f"{path.name}: {name}", known[name], value) for name, value in content.items()}
+    found = {known[name].name: _read(f"{path.name}: {name}", known[name], value) for name, value in flat.items()}
+    # A path in a file is meant as seen from the file, wherever the server is started.
+    return {name: path.parent / value if isinstance(value, Path) else value for name, value in found.items()}
 
 
 def _read(name: str, attribute: "Attribute[Any]", value: object) -> object:

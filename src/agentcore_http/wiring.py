@@ -17,13 +17,16 @@ from attrs import evolve, frozen
 from agentcore.books import Sink
 from agentcore.ids import EngineName, NodeId
 from agentcore.node import open_runtime
+from agentcore.policy import APPROVAL_S, Policy, Rule
 from agentcore.ports import Engines, Leases, Store
 from agentcore.prompts import PromptBuilder
 from agentcore.pulse import Periods
 from agentcore.runtime import Runtime
 from agentcore.seal import Seal
+from agentcore.tooling import Toolbox, Toolboxes
+from agentcore.toolloop import CALL_S
 from agentcore_adapters.engines import openclaw
-from agentcore_adapters.engines.catalog import Bridges, EngineSettings, open_catalog
+from agentcore_adapters.engines.catalog import Bridges, EngineSettings, Equipment, open_catalog
 from agentcore_adapters.memory.bus import MemoryBus
 from agentcore_adapters.memory.clock import SystemClock
 from agentcore_adapters.memory.leases import MemoryLeases
@@ -115,7 +118,11 @@ async def node(
     """Open a node on *store*; *engines* stand in for the configured ones in tests."""
     seal = Seal(secret_key(settings))
     known = evolve(engine_settings(settings), bridges=bridges(settings, seal))
-    async with open_catalog(known) as configured, usage_sink(settings) as sink:
+    async with (
+        toolbox(settings) as tools,
+        open_catalog(known, equipment(settings, tools)) as configured,
+        usage_sink(settings) as sink,
+    ):
         async with open_runtime(
             store=store,
             leases=leases,
@@ -126,7 +133,10 @@ async def node(
             new_id=lambda: str(uuid.uuid4()),
             seal=seal,
             hosts=guard(settings),
-            prompts=PromptBuilder(api_url=(settings.public_url or place.url) + API),
+            prompts=PromptBuilder(
+                api_url=(settings.public_url or place.url) + API, guardrail=settings.prompts_guardrail or ""
+            ),
+            policy=policy(settings),
             periods=Periods(),
             sink=sink,
             drain_s=settings.drain_seconds or DRAIN_S,
@@ -147,6 +157,37 @@ async def usage_sink(settings: Settings) -> AsyncIterator[Sink | None]:
 
     async with webhook_sink(settings.usage_webhook, settings.usage_webhook_secret) as sink:
         yield sink
+
+
+@asynccontextmanager
+async def toolbox(settings: Settings) -> AsyncIterator[Toolboxes]:
+    """Open the tools of the file that names MCP servers; without one there are none."""
+    if settings.tools_mcp_config is None:
+        yield Toolboxes()
+        return
+    from agentcore_adapters.tools.mcp import mcp_tools  # noqa: PLC0415 - needs its extra
+    from agentcore_adapters.tools.mcp_config import McpConfigError, read  # noqa: PLC0415
+
+    try:
+        entries = read(settings.tools_mcp_config)
+    except McpConfigError as error:
+        raise SettingsError(str(error)) from None
+    async with mcp_tools(entries) as tools:
+        yield tools
+
+
+def policy(settings: Settings) -> Policy:
+    """Return the rules that are set."""
+    return Policy(
+        default=settings.tools_approval or Rule.ASK,
+        rules=settings.tools_rules or {},
+        approval_s=settings.tools_approval_seconds or APPROVAL_S,
+    )
+
+
+def equipment(settings: Settings, tools: Toolbox) -> Equipment:
+    """Return what the API engines act with."""
+    return Equipment(toolbox=tools, policy=policy(settings), call_s=settings.tools_call_seconds or CALL_S)
 
 
 def engine_settings(settings: Settings) -> EngineSettings:

@@ -6,7 +6,8 @@ import pytest
 
 from agentcore.changes import Receipt
 from agentcore.errors import KeyInFlight
-from agentcore.ports import RESERVED_S, Lease, Stale
+from agentcore.events import ToolResult
+from agentcore.ports import RESERVED_S, Engine, Lease, Stale
 from agentcore.testing.contracts import (
     BooksContract,
     BusContract,
@@ -83,7 +84,13 @@ class TestMemoryBus(BusContract):
 
 
 class TestScriptedEngine(EngineContract):
-    pass
+    TOOL_PROMPT = '[[tool:look:{"at": 1}]] [[say:so]]'
+    ASK_PROMPT = '[[ask:rm:{"path": "x"}]] [[say:so]]'
+
+    def effects(self, engine: Engine) -> int:
+        assert isinstance(engine, ScriptedEngine)
+        said = [event for run in engine.runs for event in run.said]
+        return sum(isinstance(event, ToolResult) and not event.is_error for event in said)
 
 
 @pytest.mark.anyio

@@ -115,3 +115,23 @@ def test_a_refused_attachment_is_left_out_of_later_turns() -> None:
     shown = rendered([a_message(Role.USER, picture, TextPart("look"), refused=True), user("next")])
     assert not any(isinstance(part, FilePart) for message in shown for part in message.parts)
     assert "left out" in shown[0].text
+
+
+def test_calls_answered_in_messages_of_their_own_are_answered() -> None:
+    uses = [ToolUsePart(tool_use_id=str(n), tool_name="t", input={}) for n in range(3)]
+    results = [a_message(Role.TOOL, ToolResultPart(tool_use_id=str(n), output="x")) for n in range(2)]
+    shown = rendered([user("q"), a_message(Role.ASSISTANT, *uses), *results, user("next")])
+    answers = [part for message in shown for part in message.parts if isinstance(part, ToolResultPart)]
+    assert sorted(part.tool_use_id for part in answers) == ["0", "1", "2"]
+    assert [part.tool_use_id for part in answers if part.output == CUT_TOOL] == ["2"]
+    assert [message.role for message in shown[2:5]] == [Role.TOOL] * 3
+
+
+def test_a_call_that_was_cut_needs_no_marker_of_cut_text() -> None:
+    use = ToolUsePart(tool_use_id="1", tool_name="t", input={})
+    cut = a_message(Role.ASSISTANT, TextPart("so"), use, interrupted=True)
+    assert rendered([user("q"), cut, user("next")])[1].parts == cut.parts
+
+
+def test_what_was_decided_goes_before_anything_else_is_asked() -> None:
+    assert rendered([user("q"), said("let me")], goes_on=False)[-1].text == "let me"

@@ -19,6 +19,7 @@ from agentcore.events import (
     Ended,
     EngineEvent,
     Finished,
+    Suspended,
     TextDelta,
     TextSaid,
     ThinkingDelta,
@@ -320,3 +321,28 @@ def test_a_refreshed_turn_keeps_only_the_tail_that_is_not_stored() -> None:
     fresh = turn.refreshed(stored)
     assert [(said.text, said.start) for said in fresh.tail] == [("lo", 3), ("hm", 5)]
     assert fresh.end == turn.end
+
+
+def test_the_engine_is_not_asked_to_hurry_while_one_of_its_tools_acts() -> None:
+    uses = [ToolUse(tool_use_id=use, tool_name="t", input={}) for use in "ab"]
+    turn, _ = hear(begun(), *uses, ToolResult(tool_use_id="a", output="x"))
+    assert not turn.is_engines_turn
+    assert not turn.refreshed(evolve(turn, acting=frozenset())).is_engines_turn
+    turn, _ = hear(turn, ToolResult(tool_use_id="b", output="x"))
+    assert turn.is_engines_turn
+
+
+def test_a_suspended_engine_waits_or_begins_again_with_what_was_decided() -> None:
+    turn, changes = hear(begun(), ASKED, Suspended())
+    assert isinstance(logged(changes)[-1], TaskParked)
+    turn, _ = hear(begun(), ASKED)
+    turn, _ = obey(turn, Decide(approved=True, by="me"), AT)
+    turn, _ = obey(turn, Continue(), AT)  # the person was quicker than the engine's last word
+    turn, changes = hear(turn, Suspended())
+    assert logged(changes)[-1] == TaskRequeued()
+    assert not turn.task.driven
+
+
+def test_an_engine_that_suspends_for_nothing_has_ended_too_early() -> None:
+    turn, _ = hear(begun(), TextDelta("so"), Suspended())
+    assert turn.task.error_code is ErrorCode.ENGINE_EOF

@@ -9,9 +9,9 @@ from agentcore.errors import EngineUnavailable, UnknownEngine
 from agentcore.events import TextDelta
 from agentcore.ids import EngineName
 from agentcore.testing.contracts.engine import a_request
-from agentcore_adapters.engines.catalog import EngineSettings, open_catalog
+from agentcore_adapters.engines.catalog import EngineSettings, Equipment, open_catalog
 from agentcore_adapters.engines.llama import LlamaHost
-from agentcore_adapters.engines.local import LocalEngine
+from agentcore_adapters.engines.local import LocalModel
 from agentcore_adapters.engines.weights import WeightsUnavailable, fetch_weights
 
 pytestmark = pytest.mark.anyio
@@ -24,14 +24,15 @@ async def test_a_real_model_answers_and_its_process_ends(models: Path) -> None:
         path = await fetch_weights(models, say=print)
     except WeightsUnavailable as error:
         pytest.skip(f"the weights cannot be fetched here: {error}")
-    engine = LocalEngine(LlamaHost(path))
+    model = LocalModel(LlamaHost(path))
+    engine = Equipment().engine(model)
     said = []
     async with engine.run(a_request(QUESTION)) as run:
         async for event in run:
             said.append(event)  # noqa: PERF401 - streamed
-    child = engine.host._child
+    child = model.host._child
     assert child is not None
-    await engine.close()
+    await model.close()
     assert "Paris" in "".join(event.text for event in said if isinstance(event, TextDelta))
     assert len([event for event in said if isinstance(event, TextDelta)]) > 3
     assert child.poll() is not None

@@ -1,46 +1,54 @@
 """The API engines through the real SDKs, against a provider that speaks their wire."""
 
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import anyio
 import pytest
 from attrs import evolve
+from tests.support.acting import RULES, Effects
 
 from agentcore.changes import Blob
 from agentcore.errors import EngineFailed
 from agentcore.events import BlockEnded, CallClosed, CallOpened, EngineEvent, Finished, TextDelta, ThinkingDelta
 from agentcore.messages import FilePart, TextPart
-from agentcore.ports import EngineRequest
+from agentcore.ports import Engine, EngineRequest
 from agentcore.task import ErrorCode
 from agentcore.testing.contracts import EngineContract
 from agentcore.testing.contracts.engine import a_request
 from agentcore.usage import Fidelity, Outcome
-from agentcore_adapters.engines.claude_api import ClaudeApi
-from agentcore_adapters.engines.openai import OpenAiEngine
+from agentcore_adapters.engines.catalog import Equipment
+from agentcore_adapters.engines.claude_api import ClaudeModel
+from agentcore_adapters.engines.openai import OpenAiModel
 from agentcore_adapters.testing.provider import StubProvider
 
 pytestmark = pytest.mark.anyio
-ApiEngine = ClaudeApi | OpenAiEngine
 
 
-@pytest.fixture(params=["claude_api", "openai"])
-async def engine(request: pytest.FixtureRequest, provider: StubProvider) -> AsyncIterator[ApiEngine]:
-    made: ApiEngine
-    if request.param == "claude_api":
-        made = ClaudeApi("key", provider.url, idle_timeout_s=0.5)
+@asynccontextmanager
+async def a_model(name: str, provider: StubProvider) -> AsyncIterator[ClaudeModel | OpenAiModel]:
+    made: ClaudeModel | OpenAiModel
+    if name == "claude_api":
+        made = ClaudeModel("key", provider.url, idle_timeout_s=0.5)
     else:
-        made = OpenAiEngine("key", provider.url + "/v1", idle_timeout_s=0.5)
+        made = OpenAiModel("key", provider.url + "/v1", idle_timeout_s=0.5)
     yield made
     await made.close()
 
 
-async def answer(engine: ApiEngine, *texts: str, request: EngineRequest | None = None) -> list[EngineEvent]:
+@pytest.fixture(params=["claude_api", "openai"])
+async def engine(request: pytest.FixtureRequest, provider: StubProvider) -> AsyncIterator[Engine]:
+    async with a_model(request.param, provider) as model:
+        yield Equipment().engine(model)
+
+
+async def answer(engine: Engine, *texts: str, request: EngineRequest | None = None) -> list[EngineEvent]:
     async with engine.run(request or a_request(*texts)) as run:
         return [event async for event in run]
 
 
-async def failure(engine: ApiEngine, text: str) -> tuple[EngineFailed, list[EngineEvent]]:
+async def failure(engine: Engine, text: str) -> tuple[EngineFailed, list[EngineEvent]]:
     said: list[EngineEvent] = []
     with pytest.raises(EngineFailed) as failed:
         async with engine.run(a_request(text)) as run:
@@ -56,9 +64,22 @@ def text_of(said: list[EngineEvent]) -> str:
 
 class TestApiEngines(EngineContract):
     PROMPT = "[[say:one two three]]"
+    TOOL_PROMPT = '[[tool:t__look:{"at": "x"}]][[tool:t__look:{"at": "y"}]][[after:so]]'
+    ASK_PROMPT = '[[tool:t__note:{"text": "x"}]][[tool:t__note:{"text": "y"}]][[after:so]]'
+    ASKS = 2
+    seen: Effects
+
+    @pytest.fixture(params=["claude_api", "openai"])
+    async def engine(self, request: pytest.FixtureRequest, provider: StubProvider) -> AsyncIterator[Engine]:
+        self.seen = Effects()
+        async with a_model(request.param, provider) as model:
+            yield Equipment(toolbox=self.seen.toolbox(), policy=RULES).engine(model)
+
+    def effects(self, engine: Engine) -> int:
+        return len(self.seen.done)
 
 
-async def test_system_prompt_and_history_reach_the_provider(engine: ApiEngine, provider: StubProvider) -> None:
+async def test_system_prompt_and_history_reach_the_provider(engine: Engine, provider: StubProvider) -> None:
     said = await answer(engine, "first", "answered", "second [[say:ok]]")
     assert text_of(said) == "ok"
     body = provider.calls[-1].body
@@ -68,17 +89,17 @@ async def test_system_prompt_and_history_reach_the_provider(engine: ApiEngine, p
     assert "answered" in str(body["messages"])
 
 
-async def test_thinking_comes_before_the_answer(engine: ApiEngine) -> None:
+async def test_thinking_comes_before_the_answer(engine: Engine) -> None:
     said = await answer(engine, "[[think]] [[say:so]]")
     thought = "".join(event.text for event in said if isinstance(event, ThinkingDelta))
     assert thought == "Let me think."
     kinds = [type(event) for event in said]
     assert kinds.index(BlockEnded) < kinds.index(TextDelta)
-    if isinstance(engine, ClaudeApi):
+    if engine.name == "claude_api":
         assert BlockEnded("c2lnbmVk") in said
 
 
-async def test_usage_is_counted_in_one_way(engine: ApiEngine) -> None:
+async def test_usage_is_counted_in_one_way(engine: Engine) -> None:
     said = await answer(engine, "[[say:x]]")
     (closed,) = [event for event in said if isinstance(event, CallClosed)]
     usage = closed.usage
@@ -86,13 +107,13 @@ async def test_usage_is_counted_in_one_way(engine: ApiEngine) -> None:
     assert usage.fidelity is Fidelity.EXACT
     assert closed.provider_message_id
     assert isinstance(said[-1], Finished)
-    if isinstance(engine, ClaudeApi):
+    if engine.name == "claude_api":
         assert usage.cache_write_input_tokens == 3
     else:
         assert usage.reasoning_tokens == 11
 
 
-async def test_a_picture_reaches_the_provider(engine: ApiEngine, provider: StubProvider) -> None:
+async def test_a_picture_reaches_the_provider(engine: Engine, provider: StubProvider) -> None:
     request = a_request("look [[say:seen]]")
     part = FilePart(media_type="image/png", sha256="00", size=3)
     message = evolve(request.messages[0], parts=(part, TextPart("look [[say:seen]]")))
@@ -107,7 +128,7 @@ async def test_a_picture_reaches_the_provider(engine: ApiEngine, provider: StubP
     assert failed.value.refused_attachments
 
 
-async def test_it_tries_again_before_the_first_byte(engine: ApiEngine, provider: StubProvider) -> None:
+async def test_it_tries_again_before_the_first_byte(engine: Engine, provider: StubProvider) -> None:
     assert text_of(await answer(engine, "[[http:429:2]] [[say:at last]]")) == "at last"
     assert len(provider.calls) == 3
 
@@ -122,7 +143,7 @@ async def test_it_tries_again_before_the_first_byte(engine: ApiEngine, provider:
         ("[[overflow]]", ErrorCode.CONTEXT_TOO_LARGE),
     ],
 )
-async def test_a_refusal_has_its_code(engine: ApiEngine, marker: str, code: ErrorCode) -> None:
+async def test_a_refusal_has_its_code(engine: Engine, marker: str, code: ErrorCode) -> None:
     error, said = await failure(engine, marker)
     assert error.error_code == code
     assert not text_of(said)
@@ -140,7 +161,7 @@ async def test_a_refusal_has_its_code(engine: ApiEngine, marker: str, code: Erro
     ],
 )
 async def test_a_stream_that_breaks_keeps_its_text_and_is_billed(
-    engine: ApiEngine, provider: StubProvider, marker: str, code: ErrorCode
+    engine: Engine, provider: StubProvider, marker: str, code: ErrorCode
 ) -> None:
     error, said = await failure(engine, f"[[say:one two three]] {marker}")
     assert error.error_code == code
@@ -150,7 +171,7 @@ async def test_a_stream_that_breaks_keeps_its_text_and_is_billed(
     assert len(provider.calls) == 1
 
 
-async def test_being_stopped_closes_the_connection(engine: ApiEngine, provider: StubProvider) -> None:
+async def test_being_stopped_closes_the_connection(engine: Engine, provider: StubProvider) -> None:
     with anyio.fail_after(5):
         async with engine.run(a_request("[[words:500]] [[slow:0.01]]")) as run:
             async for event in run:
@@ -161,7 +182,7 @@ async def test_being_stopped_closes_the_connection(engine: ApiEngine, provider: 
     assert not provider.calls[0].finished
 
 
-async def test_nothing_is_sent_before_the_call_is_on_record(engine: ApiEngine, provider: StubProvider) -> None:
+async def test_nothing_is_sent_before_the_call_is_on_record(engine: Engine, provider: StubProvider) -> None:
     async with engine.run(a_request("[[say:x]]")) as run:
         events: Any = aiter(run)
         assert isinstance(await anext(events), CallOpened)

@@ -16,6 +16,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from agentcore.books import Sink
 from agentcore.ids import EngineName
 from agentcore.node import open_runtime
+from agentcore.policy import Policy
 from agentcore.ports import Engines, Hosts, Leases, Store
 from agentcore.prompts import PromptBuilder
 from agentcore.pulse import Periods
@@ -171,6 +172,7 @@ async def serving(
     slow_s: float = 20.0,
     *,
     engines: Engines | None = None,
+    policy: Policy | None = None,
     sink: Sink | None = None,
     hosts: Hosts | None = None,
 ) -> AsyncIterator[Served]:
@@ -190,6 +192,7 @@ async def serving(
             new_id=an_id,
             seal=Seal(b"k" * 32),
             prompts=PromptBuilder(api_url="http://127.0.0.1/api/v1/agent"),
+            policy=policy,
             periods=QUICK,
             sink=sink,
             hosts=hosts,

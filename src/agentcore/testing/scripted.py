@@ -229,6 +229,8 @@ def _end(flags: dict[str, str]) -> Iterable[Move]:
 def _tool(request: EngineRequest, kind: str, value: str) -> Iterable[Move]:
     name, _, text = value.partition(":")
     tool_input: dict[str, Any] = json.loads(text or "{}")
+    if request.allowed_tools is not None and name not in request.allowed_tools:
+        return
     use_id = f"use-{uuid5(NAMESPACE_OID, f'{request.task_id} {value}')}"
     if kind == "tool":
         yield ToolUse(tool_use_id=use_id, tool_name=name, input=tool_input)
@@ -251,8 +253,8 @@ def _tool(request: EngineRequest, kind: str, value: str) -> Iterable[Move]:
 
 def acted(decided: Approval, use_id: str, name: str, tool_input: dict[str, Any]) -> Iterable[EngineEvent]:
     """Do what was decided."""
+    yield ToolUse(tool_use_id=use_id, tool_name=name, input=tool_input)
     if decided.decision is Decision.APPROVED:
-        yield ToolUse(tool_use_id=use_id, tool_name=name, input=tool_input)
         yield ToolResult(tool_use_id=use_id, output=f"{name} ran")
     else:
         yield ToolResult(tool_use_id=use_id, output="denied", is_error=True)

@@ -5,22 +5,27 @@ effect.
 """
 
 import importlib.util
+import uuid
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from agentcore.errors import EngineUnavailable, UnknownEngine
 from agentcore.ids import EngineName
+from agentcore.policy import Policy
 from agentcore.ports import Abilities, Engine, EngineState
 from agentcore.seal import Seal
+from agentcore.tooling import Model, Toolbox, Toolboxes
+from agentcore.toolloop import CALL_S, ToolLoop
 from agentcore_adapters.engines import claude_api, local, openai, openclaw
-from agentcore_adapters.engines.claude_api import ClaudeApi
+from agentcore_adapters.engines.claude_api import ClaudeModel
 from agentcore_adapters.engines.llama import LlamaHost
-from agentcore_adapters.engines.local import LocalEngine
-from agentcore_adapters.engines.openai import OpenAiEngine
+from agentcore_adapters.engines.local import LocalModel
+from agentcore_adapters.engines.openai import OpenAiModel
 from agentcore_adapters.engines.openclaw import OpenClaw
 from agentcore_adapters.engines.weights import (
     WeightsUnavailable,
@@ -32,11 +37,31 @@ from agentcore_adapters.netguard import Guard
 NO_KEY_NEEDED = "not-needed"  # the SDKs insist on one; compatible servers often need none
 
 
-class Closing(Engine, Protocol):
-    """An engine that holds connections."""
+class Closing(Model, Protocol):
+    """A model that holds connections."""
 
     async def close(self) -> None:
         """Let them go."""
+
+
+@frozen(kw_only=True)
+class Equipment:
+    """What models act with."""
+
+    toolbox: Toolbox = Toolboxes()
+    policy: Policy = Policy()
+    call_s: float = CALL_S
+
+    def engine(self, model: Model) -> Engine:
+        """Make an engine of *model*."""
+        return ToolLoop(
+            model=model,
+            toolbox=self.toolbox,
+            policy=self.policy,
+            now=lambda: datetime.now(UTC),
+            new_id=lambda: str(uuid.uuid4()),
+            call_s=self.call_s,
+        )
 
 
 @frozen(kw_only=True)
@@ -70,7 +95,8 @@ class Listing:
     """An engine, or why there is none."""
 
     name: EngineName
-    engine: Closing | None = None
+    engine: Engine | None = None
+    model: Closing | None = None  #: What the engine is made of, if it is.
     reason: str | None = None
     models: tuple[str, ...] = ()
     abilities: Abilities = Abilities()
@@ -118,22 +144,29 @@ class Catalog:
 
 
 @asynccontextmanager
-async def open_catalog(settings: EngineSettings) -> AsyncIterator[Catalog]:
-    """List the engines; at the end their connections are closed and the local model is stopped."""
-    listings = [_claude_api(settings), _openai(settings), _local(settings), _openclaw(settings)]
+async def open_catalog(settings: EngineSettings, equipment: Equipment | None = None) -> AsyncIterator[Catalog]:
+    """List the engines; at the end their connections are closed and the local model is stopped.
+
+    *equipment* is what the models act with; without it they have no tools.
+    """
+    equipment = equipment or Equipment()
+    listings = [
+        evolve(listing, engine=equipment.engine(listing.model)) if listing.model else listing
+        for listing in (_claude_api(settings), _openai(settings), _local(settings), _openclaw(settings))
+    ]
     try:
         yield Catalog(listings, settings.default)
     finally:
         for listing in listings:
-            if listing.engine is not None:
-                await listing.engine.close()
+            if listing.model is not None:
+                await listing.model.close()
 
 
 async def prepare(settings: EngineSettings, say: Callable[[str], None]) -> None:
     """Fetch the local weights if without them there would be nothing to answer with; say so if that fails."""
     usable = [_claude_api(settings), _openai(settings)]
     is_wanted = settings.default == local.NAME or (
-        settings.default is None and not any(listing.engine for listing in usable)
+        settings.default is None and not any(listing.model for listing in usable)
     )
     if not is_wanted or settings.local_model or not _is_installed("xllamacpp"):
         return
@@ -145,26 +178,26 @@ async def prepare(settings: EngineSettings, say: Callable[[str], None]) -> None:
 
 def _claude_api(settings: EngineSettings) -> Listing:
     model = settings.anthropic_model or claude_api.DEFAULT_MODEL
-    abilities = Abilities(attachments=True)
+    abilities = Abilities(tools=True, approvals=True, attachments=True)
     known = settings.anthropic_api_key or settings.anthropic_base_url
     reason = _missing("anthropic", "claude-api")
     reason = reason or _unset(known, "Set ANTHROPIC_API_KEY, or ANTHROPIC_BASE_URL for a compatible server.")
     if reason:
         return Listing(name=claude_api.NAME, reason=reason, models=(model,), abilities=abilities)
-    engine = ClaudeApi(settings.anthropic_api_key or NO_KEY_NEEDED, settings.anthropic_base_url, model)
-    return Listing(name=claude_api.NAME, engine=engine, models=(model,))
+    made = ClaudeModel(settings.anthropic_api_key or NO_KEY_NEEDED, settings.anthropic_base_url, model)
+    return Listing(name=claude_api.NAME, model=made, models=(model,))
 
 
 def _openai(settings: EngineSettings) -> Listing:
     model = settings.openai_model or openai.DEFAULT_MODEL
-    abilities = Abilities(attachments=True)
+    abilities = Abilities(tools=True, approvals=True, attachments=True)
     known = settings.openai_api_key or settings.openai_base_url
     reason = _missing("openai", "openai")
     reason = reason or _unset(known, "Set OPENAI_API_KEY, or OPENAI_BASE_URL for a compatible server.")
     if reason:
         return Listing(name=openai.NAME, reason=reason, models=(model,), abilities=abilities)
-    engine = OpenAiEngine(settings.openai_api_key or NO_KEY_NEEDED, settings.openai_base_url, model)
-    return Listing(name=openai.NAME, engine=engine, models=(model,))
+    made = OpenAiModel(settings.openai_api_key or NO_KEY_NEEDED, settings.openai_base_url, model)
+    return Listing(name=openai.NAME, model=made, models=(model,))
 
 
 def _local(settings: EngineSettings) -> Listing:
@@ -178,7 +211,7 @@ def _local(settings: EngineSettings) -> Listing:
         reason = "AGENTCORE_LOCAL_MODEL names no file."
     else:
         name = path.stem if settings.local_model else "smollm2-135m"
-        return Listing(name=local.NAME, engine=LocalEngine(LlamaHost(path, name)), models=(name,))
+        return Listing(name=local.NAME, model=LocalModel(LlamaHost(path, name)), models=(name,))
     return Listing(name=local.NAME, reason=reason, abilities=abilities)
 
 

@@ -1,7 +1,7 @@
 """The engine ``claude_api``: Anthropic's Messages API, and servers that speak it."""
 
 import base64
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -10,17 +10,7 @@ import msgspec
 from attrs import define, evolve, field
 from msgspec import Struct
 
-from agentcore.approval import Approval
-from agentcore.events import (
-    BlockEnded,
-    CallClosed,
-    CallCounted,
-    CallOpened,
-    EngineEvent,
-    Finished,
-    TextDelta,
-    ThinkingDelta,
-)
+from agentcore.events import BlockEnded, CallClosed, CallCounted, CallOpened, TextDelta, ThinkingDelta
 from agentcore.ids import EngineName
 from agentcore.messages import (
     FilePart,
@@ -33,6 +23,7 @@ from agentcore.messages import (
 )
 from agentcore.ports import Abilities, EngineRequest
 from agentcore.task import ErrorCode
+from agentcore.tooling import ModelEvent, Tool
 from agentcore.usage import Fidelity, Outcome, Usage
 from agentcore_adapters.engines.prices import cost_of, price_of
 from agentcore_adapters.engines.providers import (
@@ -43,6 +34,7 @@ from agentcore_adapters.engines.providers import (
     provider_errors,
     request_tokens,
 )
+from agentcore_adapters.engines.wanted import Gathering, Names, names_used, wire_name
 
 if TYPE_CHECKING:
     from anthropic import AsyncAnthropic
@@ -77,7 +69,17 @@ class Delta(Struct):
     text: str = ""
     thinking: str = ""
     signature: str = ""
+    partial_json: str = ""
     stop_reason: str | None = None
+
+
+class Block(Struct):
+    """A block that begins; of interest if it is a call."""
+
+    type: str = ""
+    id: str = ""
+    name: str = ""
+    input: Any = None
 
 
 class Failure(Struct):
@@ -90,7 +92,9 @@ class Chunk(Struct):
     """One event of the stream."""
 
     type: str
+    index: int | None = None
     delta: Delta | None = None
+    content_block: Block | None = None
     message: Head | None = None
     usage: Counts | None = None
     error: Failure | None = None
@@ -100,8 +104,8 @@ DECODER = msgspec.json.Decoder(Chunk)
 
 
 @define(eq=False)
-class ClaudeApi:
-    """Answers through ``/v1/messages``."""
+class ClaudeModel:
+    """Answers through ``/v1/messages``; keeps the promises of ``Model``."""
 
     api_key: str = field(repr=False)
     base_url: str | None = None
@@ -110,26 +114,26 @@ class ClaudeApi:
     max_retries: int = 2
     idle_timeout_s: float = 60.0
     name: EngineName = NAME
-    abilities: Abilities = Abilities(attachments=True)
+    abilities: Abilities = Abilities(tools=True, attachments=True)
     _client: "AsyncAnthropic | None" = None
 
     @asynccontextmanager
-    async def run(self, request: EngineRequest) -> AsyncIterator["ClaudeRun"]:
-        """Answer *request*."""
-        async with aclosing(self._say(request)) as said:
-            yield ClaudeRun(said)
+    async def answer(self, request: EngineRequest, tools: Sequence[Tool]) -> AsyncIterator[AsyncIterator[ModelEvent]]:
+        """Say one turn."""
+        async with aclosing(self._say(request, tools)) as said:
+            yield said
 
     async def close(self) -> None:
         """Close the connections."""
         if self._client is not None:
             await self._client.close()
 
-    async def _say(self, request: EngineRequest) -> AsyncGenerator[EngineEvent, None]:
-        body = self.body(request)
+    async def _say(self, request: EngineRequest, tools: Sequence[Tool]) -> AsyncGenerator[ModelEvent, None]:
+        body = self.body(request, tools)
         price = await price_of(body["model"], PROVIDER)
         client = await self.client()  # before the call is announced: between the two a crash bills what was never sent
         yield CallOpened(model=body["model"], input_tokens=request_tokens(body), price=price)
-        heard = _Heard()
+        heard = _Heard(Names.of(tools))
         with provider_errors(request):
             try:
                 async with client.messages.with_streaming_response.create(**body, stream=True) as response:
@@ -147,9 +151,10 @@ class ClaudeApi:
             if heard.has_begun:
                 yield CallClosed(**heard.cut())
             raise failed(ErrorCode.ENGINE_EOF)
+        for event in heard.calls():
+            yield event
         usage = evolve(heard.usage, cost_usd=cost_of(heard.usage, PROVIDER))
         yield CallClosed(usage=usage, provider_message_id=heard.message_id)
-        yield Finished()
 
     async def client(self) -> "AsyncAnthropic":
         """Return the client, made on first use in a thread: its import takes a second."""
@@ -171,7 +176,7 @@ class ClaudeApi:
             default_headers=headers,
         )
 
-    def body(self, request: EngineRequest) -> dict[str, Any]:
+    def body(self, request: EngineRequest, tools: Sequence[Tool]) -> dict[str, Any]:
         """Return the request as the wire has it."""
         body: dict[str, Any] = {
             "model": request.model or self.model,
@@ -180,44 +185,36 @@ class ClaudeApi:
         }
         if request.system_prompt:
             body["system"] = request.system_prompt
+        if tools:
+            body["tools"] = [_tool(tool.name, tool.description, tool.input_schema) for tool in tools]
+        elif used := names_used(request.messages):  # calls in a history are refused unless their tools are named
+            body["tools"] = [_tool(name, "", {"type": "object"}) for name in used]
+            body["tool_choice"] = {"type": "none"}
         return body
-
-
-@define(eq=False)
-class ClaudeRun:
-    """One answer under way."""
-
-    said: AsyncGenerator[EngineEvent, None]
-
-    def __aiter__(self) -> AsyncIterator[EngineEvent]:
-        """Yield what is said."""
-        return self.said
-
-    def answer(self, decided: Sequence[Approval]) -> None:
-        """Nothing waits here: an API engine suspends."""
-
-    def interrupt(self) -> None:
-        """Nothing to ask: a stream is stopped by closing it."""
 
 
 @define
 class _Heard:
     """What the stream has said so far."""
 
+    names: Names
     usage: Usage = Usage()
     message_id: str | None = None
     has_begun: bool = False
     is_over: bool = False
     chars: int = 0
     _signature: str | None = None
+    _calls: list[Gathering] = field(factory=list)
 
-    def take(self, chunk: Chunk) -> list[EngineEvent]:
+    def take(self, chunk: Chunk) -> list[ModelEvent]:
         """Take in one event of the stream."""
         delta = chunk.delta
         match chunk.type:
+            case "content_block_start" if chunk.content_block is not None:
+                self._begin(chunk.content_block, chunk.index)
             case "content_block_delta" if delta is not None:
-                return self._delta(delta)
-            case "content_block_stop":
+                return self._delta(delta, chunk.index)
+            case "content_block_stop" if not any(call.index == chunk.index for call in self._calls):
                 signature, self._signature = self._signature, None
                 return [BlockEnded(signature)]
             case "message_start" if chunk.message is not None:
@@ -240,13 +237,27 @@ class _Heard:
         usage = evolve(self.usage, output_tokens=output, fidelity=Fidelity.ESTIMATED)
         return {"usage": usage, "outcome": Outcome.FAILED, "provider_message_id": self.message_id}
 
-    def _delta(self, delta: Delta) -> list[EngineEvent]:
+    def calls(self) -> list[ModelEvent]:
+        """Return what the model wants to be done."""
+        return [self.names.wanted(call.id, call.name, call.arguments) for call in self._calls]
+
+    def _begin(self, block: Block, index: int | None) -> None:
+        if block.type == "tool_use":
+            whole = [msgspec.json.encode(block.input).decode()] if block.input else []  # some servers do not stream it
+            self._calls.append(Gathering(block.id, block.name, index, whole))
+
+    def _delta(self, delta: Delta, index: int | None) -> list[ModelEvent]:
         if delta.text:
             self.chars += len(delta.text)
             return [TextDelta(delta.text)]
         if delta.thinking:
             self.chars += len(delta.thinking)
             return [ThinkingDelta(delta.thinking)]
+        if delta.partial_json:
+            self.chars += len(delta.partial_json)
+            for call in self._calls:
+                if call.index == index:
+                    call.pieces.append(delta.partial_json)
         if delta.signature:
             self._signature = (self._signature or "") + delta.signature
         return []
@@ -293,7 +304,11 @@ def _block(part: Part, request: EngineRequest) -> dict[str, Any] | None:
             source = {"type": "base64", "media_type": part.media_type, "data": data}
             return {"type": "image" if part.is_image else "document", "source": source}
         case ToolUsePart():
-            return {"type": "tool_use", "id": part.tool_use_id, "name": part.tool_name, "input": part.input}
+            return {"type": "tool_use", "id": part.tool_use_id, "name": wire_name(part.tool_name), "input": part.input}
         case ToolResultPart():
             result = {"type": "tool_result", "tool_use_id": part.tool_use_id, "content": part.output}
             return result | {"is_error": True} if part.is_error else result
+
+
+def _tool(name: str, description: str, schema: Mapping[str, Any]) -> dict[str, Any]:
+    return {"name": wire_name(name), "description": description, "input_schema": schema}

@@ -5,15 +5,16 @@ million parameters is confused by a long system prompt, so it is given the instr
 and routes, and its window is small: a prompt of 1,500 tokens costs ten seconds.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from attrs import define, evolve, field
 
 from agentcore.ids import EngineName
 from agentcore.ports import Abilities, EngineRequest
+from agentcore.tooling import ModelEvent, Tool
 from agentcore_adapters.engines.llama import LlamaHost
-from agentcore_adapters.engines.openai import OpenAiEngine, OpenAiRun
+from agentcore_adapters.engines.openai import OpenAiModel
 
 NAME = EngineName("local")
 ANSWER_TOKENS = 512
@@ -21,33 +22,37 @@ SHOWN_TOKENS = 1400  # with the answer and the template it stays within a slot's
 
 
 @define(eq=False)
-class LocalEngine:
-    """Answers with a model in a GGUF file."""
+class LocalModel:
+    """Answers with a model in a GGUF file, which takes no notice of tools."""
 
     host: LlamaHost
     name: EngineName = NAME
     abilities: Abilities = Abilities(context_tokens=SHOWN_TOKENS)
-    _engine: OpenAiEngine | None = field(default=None)
+    _model: OpenAiModel | None = field(default=None)
 
     @asynccontextmanager
-    async def run(self, request: EngineRequest) -> AsyncIterator[OpenAiRun]:
-        """Answer *request*; the first one loads the model."""
-        engine = await self._ready()
+    async def answer(
+        self,
+        request: EngineRequest,
+        tools: Sequence[Tool],  # noqa: ARG002 - it declares that it can use none
+    ) -> AsyncIterator[AsyncIterator[ModelEvent]]:
+        """Say one turn; the first one loads the model."""
+        model = await self._ready()
         instructions = request.system_prompt.partition("\n\n")[0]
         # A model that the caller names is another engine's: this one has a single one.
-        async with engine.run(evolve(request, system_prompt=instructions, model=None)) as run:
-            yield run
+        async with model.answer(evolve(request, system_prompt=instructions, model=None), ()) as said:
+            yield said
 
     async def close(self) -> None:
         """Stop the model."""
-        if self._engine is not None:
-            await self._engine.close()
+        if self._model is not None:
+            await self._model.close()
         await self.host.stop()
 
-    async def _ready(self) -> OpenAiEngine:
+    async def _ready(self) -> OpenAiModel:
         address = await self.host.start()
-        if self._engine is None or self._engine.base_url != address.base_url:
-            self._engine = OpenAiEngine(
+        if self._model is None or self._model.base_url != address.base_url:
+            self._model = OpenAiModel(
                 address.api_key,
                 address.base_url,
                 model=self.host.model_name,
@@ -56,4 +61,4 @@ class LocalEngine:
                 max_retries=0,
                 is_free=True,
             )
-        return self._engine
+        return self._model

@@ -11,16 +11,7 @@ import msgspec
 from attrs import define, evolve, field
 from msgspec import Struct
 
-from agentcore.approval import Approval
-from agentcore.events import (
-    BlockEnded,
-    CallClosed,
-    CallOpened,
-    EngineEvent,
-    Finished,
-    TextDelta,
-    ThinkingDelta,
-)
+from agentcore.events import BlockEnded, CallClosed, CallOpened, TextDelta, ThinkingDelta
 from agentcore.ids import EngineName
 from agentcore.messages import (
     FilePart,
@@ -34,6 +25,7 @@ from agentcore.messages import (
 )
 from agentcore.ports import Abilities, EngineRequest
 from agentcore.task import ErrorCode
+from agentcore.tooling import ModelEvent, Tool
 from agentcore.usage import FREE, Fidelity, Outcome, Usage
 from agentcore_adapters.engines.prices import cost_of, price_of
 from agentcore_adapters.engines.providers import (
@@ -45,6 +37,7 @@ from agentcore_adapters.engines.providers import (
     provider_errors,
     request_tokens,
 )
+from agentcore_adapters.engines.wanted import Gathering, Names, arguments_of, wire_name
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
@@ -70,6 +63,21 @@ class Counts(Struct):
     completion_tokens_details: Details | None = None
 
 
+class FunctionDelta(Struct):
+    """A piece of what is to be called."""
+
+    name: str | None = None
+    arguments: Any = None  #: Text in pieces; some servers send an object at once.
+
+
+class CallDelta(Struct):
+    """A piece of a call; some servers leave out the index, the id, or both."""
+
+    index: int | None = None
+    id: str | None = None
+    function: FunctionDelta | None = None
+
+
 class Delta(Struct):
     """A piece of the answer; servers have three names for reasoning."""
 
@@ -77,6 +85,7 @@ class Delta(Struct):
     reasoning_content: str | None = None
     reasoning: str | None = None
     thinking: str | None = None
+    tool_calls: list[CallDelta] | None = None
 
 
 class Choice(Struct):
@@ -100,8 +109,8 @@ DECODER = msgspec.json.Decoder(Chunk)
 
 
 @define(eq=False)
-class OpenAiEngine:
-    """Answers through ``/chat/completions``."""
+class OpenAiModel:
+    """Answers through ``/chat/completions``; keeps the promises of ``Model``."""
 
     api_key: str = field(repr=False)
     base_url: str | None = None
@@ -112,27 +121,27 @@ class OpenAiEngine:
     idle_timeout_s: float = 60.0
     is_free: bool = False  #: The model runs here and costs nothing.
     name: EngineName = NAME
-    abilities: Abilities = Abilities(attachments=True)
+    abilities: Abilities = Abilities(tools=True, attachments=True)
     _client: "AsyncOpenAI | None" = None
 
     @asynccontextmanager
-    async def run(self, request: EngineRequest) -> AsyncIterator["OpenAiRun"]:
-        """Answer *request*."""
-        async with aclosing(self._say(request)) as said:
-            yield OpenAiRun(said)
+    async def answer(self, request: EngineRequest, tools: Sequence[Tool]) -> AsyncIterator[AsyncIterator[ModelEvent]]:
+        """Say one turn."""
+        async with aclosing(self._say(request, tools)) as said:
+            yield said
 
     async def close(self) -> None:
         """Close the connections."""
         if self._client is not None:
             await self._client.close()
 
-    async def _say(self, request: EngineRequest) -> AsyncGenerator[EngineEvent, None]:
-        body = self.body(request)
+    async def _say(self, request: EngineRequest, tools: Sequence[Tool]) -> AsyncGenerator[ModelEvent, None]:
+        body = self.body(request, tools)
         tokens = request_tokens(body)
         price = FREE if self.is_free else await price_of(body["model"], PROVIDER)
         client = await self.client()  # before the call is announced: between the two a crash bills what was never sent
         yield CallOpened(model=body["model"], input_tokens=tokens, price=price)
-        heard = _Heard(request, Usage(model=body["model"]), tokens)
+        heard = _Heard(request, Names.of(tools), Usage(model=body["model"]), tokens)
         with provider_errors(request):
             try:
                 async with client.chat.completions.with_streaming_response.create(**body) as response:
@@ -151,10 +160,11 @@ class OpenAiEngine:
                 yield CallClosed(usage=heard.bill(), outcome=Outcome.FAILED, provider_message_id=heard.message_id)
             raise failed(ErrorCode.ENGINE_EOF)
         yield BlockEnded()
+        for event in heard.calls():
+            yield event
         usage = heard.bill()
         usage = usage if self.is_free else evolve(usage, cost_usd=cost_of(usage, PROVIDER))
         yield CallClosed(usage=usage, provider_message_id=heard.message_id)
-        yield Finished()
 
     async def client(self) -> "AsyncOpenAI":
         """Return the client, made on first use in a thread: its import takes half a second."""
@@ -170,10 +180,10 @@ class OpenAiEngine:
         url = self.base_url or "https://api.openai.com/v1"
         return AsyncOpenAI(api_key=self.api_key, base_url=url, max_retries=self.max_retries, timeout=timeout)
 
-    def body(self, request: EngineRequest) -> dict[str, Any]:
+    def body(self, request: EngineRequest, tools: Sequence[Tool]) -> dict[str, Any]:
         """Return the request as the wire has it."""
         system = [{"role": "system", "content": request.system_prompt}] if request.system_prompt else []
-        messages = [entry for message in request.messages for entry in _entries(message, request)]
+        messages = _joined([entry for message in request.messages for entry in _entries(message, request)])
         body: dict[str, Any] = {
             "model": request.model or self.model,
             "messages": system + messages,
@@ -184,24 +194,9 @@ class OpenAiEngine:
             body["max_tokens"] = self.max_tokens
         if self.temperature is not None:
             body["temperature"] = self.temperature
+        if tools:
+            body["tools"] = [{"type": "function", "function": _function(tool)} for tool in tools]
         return body
-
-
-@define(eq=False)
-class OpenAiRun:
-    """One answer under way."""
-
-    said: AsyncGenerator[EngineEvent, None]
-
-    def __aiter__(self) -> AsyncIterator[EngineEvent]:
-        """Yield what is said."""
-        return self.said
-
-    def answer(self, decided: Sequence[Approval]) -> None:
-        """Nothing waits here: an API engine suspends."""
-
-    def interrupt(self) -> None:
-        """Nothing to ask: a stream is stopped by closing it."""
 
 
 @define
@@ -209,6 +204,7 @@ class _Heard:
     """What the stream has said so far."""
 
     request: EngineRequest
+    names: Names
     usage: Usage
     estimated_input: int
     message_id: str | None = None
@@ -217,8 +213,9 @@ class _Heard:
     is_counted: bool = False
     chars: int = 0
     _is_thinking: bool = False
+    _calls: list[Gathering] = field(factory=list)
 
-    def take(self, chunk: Chunk) -> list[EngineEvent]:
+    def take(self, chunk: Chunk) -> list[ModelEvent]:
         """Take in one event of the stream."""
         if chunk.error is not None:
             raise self._error(chunk.error)
@@ -226,7 +223,7 @@ class _Heard:
         self.message_id = chunk.id or self.message_id
         if chunk.usage is not None:
             self._count(chunk.usage)
-        said: list[EngineEvent] = []
+        said: list[ModelEvent] = []
         for choice in chunk.choices or ():
             if choice.delta is not None:
                 said += self._delta(choice.delta)
@@ -240,8 +237,35 @@ class _Heard:
         output = (self.chars + 2) // 3
         return evolve(self.usage, input_tokens=self.estimated_input, output_tokens=output, fidelity=Fidelity.ESTIMATED)
 
-    def _delta(self, delta: Delta) -> list[EngineEvent]:
-        said: list[EngineEvent] = []
+    def calls(self) -> list[ModelEvent]:
+        """Return what the model wants to be done; whether it said so by its finish reason does not matter."""
+        return [self.names.wanted(call.id, call.name, call.arguments) for call in self._calls]
+
+    def _call(self, piece: CallDelta) -> None:
+        function = piece.function or FunctionDelta()
+        call = self._gathering(piece, function)
+        call.id, call.name = call.id or piece.id or "", call.name or function.name or ""
+        if function.arguments:
+            is_text = isinstance(function.arguments, str)
+            text = function.arguments if is_text else msgspec.json.encode(function.arguments).decode()
+            self.chars += len(text)
+            call.pieces.append(text)
+
+    def _gathering(self, piece: CallDelta, function: FunctionDelta) -> Gathering:
+        """Find the call that a piece belongs to, or begin one."""
+        near = [call for call in self._calls if piece.index is None or call.index == piece.index]
+        is_other = bool(near and piece.id and near[-1].id and piece.id != near[-1].id)
+        # Without index and id, a name after a whole call begins another one.
+        is_whole = piece.index is None and not piece.id and bool(function.name and near and near[-1].pieces)
+        if not near or is_other or (is_whole and arguments_of(near[-1].arguments) is not None):
+            self._calls.append(Gathering(index=piece.index))
+            return self._calls[-1]
+        return near[-1]
+
+    def _delta(self, delta: Delta) -> list[ModelEvent]:
+        for piece in delta.tool_calls or ():
+            self._call(piece)
+        said: list[ModelEvent] = []
         thinking = delta.reasoning_content or delta.reasoning or delta.thinking
         if thinking:
             self._is_thinking = True
@@ -297,8 +321,25 @@ def _entries(message: Message, request: EngineRequest) -> list[dict[str, Any]]:
     return [{"role": "user", "content": text}]
 
 
+def _joined(entries: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Make one of what the engine said and the calls it then made: to this wire both are one message."""
+    joined: list[dict[str, Any]] = []
+    for entry in entries:
+        last = joined[-1] if joined else {}
+        if entry["role"] == last.get("role") == "assistant" and "tool_calls" not in last:
+            text = (last["content"] or "") + (entry["content"] or "")
+            joined[-1] = last | entry | {"content": text or None}
+        else:
+            joined.append(entry)
+    return joined
+
+
+def _function(tool: Tool) -> dict[str, Any]:
+    return {"name": wire_name(tool.name), "description": tool.description, "parameters": tool.input_schema}
+
+
 def _call(part: ToolUsePart) -> dict[str, Any]:
-    function = {"name": part.tool_name, "arguments": json.dumps(part.input)}
+    function = {"name": wire_name(part.tool_name), "arguments": json.dumps(part.input)}
     return {"id": part.tool_use_id, "type": "function", "function": function}
 
 

@@ -116,7 +116,7 @@ async def events(response: Lines, decoder: msgspec.json.Decoder[T]) -> AsyncGene
 def request_tokens(body: dict[str, Any]) -> int:
     """Estimate what a request costs; attachments in base64 count as pictures and not as text."""
     tokens = 0
-    stack: list[object] = [body.get("messages"), body.get("system")]
+    stack: list[object] = [body.get("messages"), body.get("system"), body.get("tools")]
     while stack:
         value = stack.pop()
         if isinstance(value, dict):

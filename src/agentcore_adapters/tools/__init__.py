@@ -1,0 +1,1 @@
+"""Tools: what models act with.  A library is imported when its tools are first used."""
