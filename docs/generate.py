@@ -40,6 +40,7 @@ SAMPLES: dict[str, object] = {
     "usage": Usage(),
     "provider": "p",
     "url": "u",
+    "engine": "claude_code_cli",
 }
 
 

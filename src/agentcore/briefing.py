@@ -1,11 +1,15 @@
 """What an engine is told before it begins.
 
 Law: it is read from the store at the start of the attempt, each message once; everything else was resolved when
-the task was submitted.
+the task was submitted.  An engine that keeps conversations goes on with its own, and is told what that does not know;
+the history is for when it has lost it.
 """
 
-from agentcore.context import rendered, window
-from agentcore.messages import FilePart
+from collections.abc import Sequence
+
+from agentcore.changes import Conversation
+from agentcore.context import rendered, untold, window
+from agentcore.messages import FilePart, Message
 from agentcore.ports import Engine, EngineRequest, Store
 from agentcore.turn import Turn
 
@@ -18,8 +22,10 @@ async def engine_request(store: Store, engine: Engine, turn: Turn) -> EngineRequ
     task, params = turn.task, turn.task.params
     limit = params.max_context_messages
     history = await store.history(task.tenant_id, task.session_id, limit)
-    messages = rendered(window(history, limit=limit, budget=engine.abilities.context_tokens))
-    hashes = {part.sha256 for message in messages for part in message.parts if isinstance(part, FilePart)}
+    budget = engine.abilities.context_tokens
+    messages = rendered(window(history, limit=limit, budget=budget))
+    resume, news = await _resumed(store, engine, turn, history)
+    hashes = {part.sha256 for message in (*messages, *news) for part in message.parts if isinstance(part, FilePart)}
     return EngineRequest(
         session_id=task.session_id,
         task_id=task.id,
@@ -30,5 +36,19 @@ async def engine_request(store: Store, engine: Engine, turn: Turn) -> EngineRequ
         max_turns=params.max_turns,
         allowed_tools=params.allowed_tools,
         model=params.model,
-        decisions=tuple(approval for approval in turn.approvals if not approval.is_pending),
+        decisions=tuple(approval for approval in turn.approvals if not (approval.is_pending or approval.used)),
+        resume=resume,
+        untold=news,
     )
+
+
+async def _resumed(
+    store: Store, engine: Engine, turn: Turn, history: Sequence[Message]
+) -> tuple[Conversation | None, tuple[Message, ...]]:
+    if not engine.abilities.resume:
+        return None, ()
+    conversation = await store.conversation(turn.task.tenant_id, turn.task.session_id, engine.name)
+    if conversation is None:
+        return None, ()
+    limit, budget = turn.task.params.max_context_messages, engine.abilities.context_tokens
+    return conversation, rendered(untold(history, conversation.knows, limit=limit, budget=budget))

@@ -11,7 +11,7 @@ from attrs import evolve
 
 from agentcore import ending
 from agentcore.approval import Approval, input_hash
-from agentcore.changes import Changes, Ledger
+from agentcore.changes import Changes, Conversation, Ledger
 from agentcore.events import (
     ApprovalRequired,
     BlockEnded,
@@ -19,15 +19,19 @@ from agentcore.events import (
     CallClosed,
     CallCounted,
     CallOpened,
+    DecisionUsed,
     Ended,
     EngineEvent,
     Finished,
+    Resumable,
+    ResumeLost,
     TextDelta,
     TextKind,
     ThinkingDelta,
     ToolResult,
     ToolUse,
 )
+from agentcore.ids import MessageId
 from agentcore.messages import Role, ThinkingPart, ToolResultPart, ToolUsePart, clean, clean_json
 from agentcore.task import (
     ApprovalRequested,
@@ -69,6 +73,15 @@ def receive(turn: Turn, event: EngineEvent, at: datetime) -> tuple[Turn, Changes
             return _tool_result(turn, event, at)
         case ApprovalRequired():
             return _approval_required(turn, event, at)
+        case DecisionUsed(approval_id):
+            used = tuple(evolve(a, used=True) for a in turn.approvals if a.id == approval_id)
+            approvals = tuple(evolve(a, used=a.used or a.id == approval_id) for a in turn.approvals)
+            return evolve(turn, approvals=approvals), evolve(turn.nothing(at), approvals=used)
+        case Resumable():
+            return turn, evolve(turn.nothing(at), conversation=_conversation(turn, event))
+        case ResumeLost():
+            turn, changes = turn.checkpoint(at)
+            return turn, evolve(changes, log=(*changes.log, turn.logged(event)))
         case CallOpened():
             return _call_opened(turn, event, at)
         case CallCounted():
@@ -131,6 +144,17 @@ def _approval_required(turn: Turn, event: ApprovalRequired, at: datetime) -> tup
     turn, changes = turn.checkpoint(at)
     turn = evolve(turn, task=task, approvals=(*turn.approvals, approval))
     return turn, evolve(changes, tasks=(task,), approvals=(approval,), log=(*changes.log, turn.logged(asked)))
+
+
+def _conversation(turn: Turn, event: Resumable) -> Conversation:
+    """Name what the engine remembers: all messages so far; what was said since is in none, so it is told again."""
+    return Conversation(
+        engine=turn.task.engine,
+        reference=clean(event.reference),
+        knows=MessageId(f"{turn.task.id}.{max(0, turn.messages - 1)}"),
+        start=event.start,
+        lines=tuple(map(clean, event.lines)),
+    )
 
 
 def _call_opened(turn: Turn, event: CallOpened, at: datetime) -> tuple[Turn, Changes]:

@@ -20,7 +20,7 @@ TAGS = {
     *("task_queued", "task_started", "task_parked", "task_resumed", "task_requeued", "cancel_requested"),
     *("task_completed", "task_failed", "task_cancelled", "approval_requested", "approval_resolved"),
     *("session_opened", "session_renamed", "session_closed", "prompted", "text_said", "tool_use", "tool_result"),
-    *("usage_settled", "oauth_prompted"),
+    *("usage_settled", "oauth_prompted", "resume_lost"),
 }
 
 moments = st.datetimes(timezones=st.just(UTC))

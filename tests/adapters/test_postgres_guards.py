@@ -73,6 +73,8 @@ WORLD = "".join(
     ]
 )
 MOVE = "UPDATE task SET version = version + 1, "
+TALKS = "INSERT INTO conversation VALUES ('a', '{}', 'e', 'r', 'm', now()); "
+LINES = "INSERT INTO conversation_line VALUES ('a', '{}', 'e', 0, 'l'); "
 CASES: dict[str, str] = {
     "tenant_pk": "INSERT INTO tenant (id) VALUES ('a')",
     "tenant_id_form": "INSERT INTO tenant (id) VALUES ('-a')",
@@ -128,6 +130,10 @@ CASES: dict[str, str] = {
     + OUTBOX.format("1:2", "e1", "NULL", "now()", 0, **IDS),
     "outbox_delivered_is_over": "UPDATE outbox SET delivered_at = now(), due_at = now()",
     "outbox_attempts_form": "UPDATE outbox SET attempts = -1",
+    "conversation_pk": TALKS.format(S1) * 2,
+    "conversation_session_fk": TALKS.format(NONE),
+    "conversation_line_pk": TALKS.format(S1) + LINES.format(S1) * 2,
+    "conversation_line_fk": LINES.format(S1),
     "idempotency_key_pk": KEY.format("'k'", "NULL"),
     "idempotency_key_form": KEY.format("''", "NULL"),
     "idempotency_answer_is_whole": KEY.format("'k2'", "201"),

@@ -1,7 +1,7 @@
 """Making sessions, tasks and turns for tests, by the domain's own decisions."""
 
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 from attrs import define, evolve
@@ -9,8 +9,8 @@ from attrs import define, evolve
 from agentcore.admission import OnBusy, Prompt, admit
 from agentcore.changes import Changes, ReceiptKey
 from agentcore.commands import Command
-from agentcore.events import EngineEvent
-from agentcore.ids import ChangeId, EngineName, NodeId, SessionId, TaskId, TenantId
+from agentcore.events import ApprovalRequired, EngineEvent
+from agentcore.ids import ApprovalId, ChangeId, EngineName, NodeId, SessionId, TaskId, TenantId
 from agentcore.messages import TextPart
 from agentcore.obey import obey
 from agentcore.ports import Committed, Grant, Lease, Leases, Store
@@ -59,6 +59,17 @@ def a_prompt(text: str = "hello", *, deadline_s: float = 3600.0, on_crash: OnCra
         parts=(TextPart(text),),
         params=TaskParams(system_prompt="be brief", on_crash=on_crash),
         deadline_s=deadline_s,
+    )
+
+
+def an_approval(tool_name: str = "t") -> ApprovalRequired:
+    """Make what an engine asks for."""
+    return ApprovalRequired(
+        approval_id=ApprovalId(an_id()),
+        tool_use_id="1",
+        tool_name=tool_name,
+        input={"a": 1},
+        expires_at=now() + timedelta(hours=1),
     )
 
 
