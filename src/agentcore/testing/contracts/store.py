@@ -366,7 +366,7 @@ class StoreContract:
         task = await talk.admit()
         grant = await talk.take()
         asked = an_approval()
-        turn, _ = await talk.say(grant.turn, grant.lease, asked, Ended())
+        await talk.say(grant.turn, grant.lease, asked, Ended())
         await talk.ask(task.id, Decide(approved=True, by="me", approval_id=asked.approval_id))
         grant = await talk.take()
         assert [approval.used for approval in grant.turn.approvals] == [False]
