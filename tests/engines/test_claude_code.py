@@ -11,6 +11,7 @@ from typing import Any
 import anyio
 import pytest
 from attrs import evolve
+from tests.support.claude import KEY, decided, program_for, touching
 
 from agentcore.changes import Blob, Conversation
 from agentcore.errors import EngineFailed
@@ -29,6 +30,7 @@ from agentcore.events import (
     ToolResult,
     ToolUse,
 )
+from agentcore.ids import MessageId
 from agentcore.messages import FilePart, TextPart
 from agentcore.ports import EngineRequest
 from agentcore.task import ErrorCode
@@ -36,17 +38,18 @@ from agentcore.testing.contracts import EngineContract
 from agentcore.testing.contracts.engine import a_request
 from agentcore.usage import Fidelity, Outcome
 from agentcore_adapters.engines import claude_child
-from agentcore_adapters.engines.claude_code_cli import ClaudeCodeCli, ClaudeCodeRun
+from agentcore_adapters.engines.claude_agent_sdk import ClaudeAgentSdk
+from agentcore_adapters.engines.claude_code_cli import NAME, ClaudeCodeCli, ClaudeCodeRun
 from agentcore_adapters.testing.provider import StubProvider
-from tests.support.claude import KEY, decided, program_for, touching
 
 pytestmark = pytest.mark.anyio
 CANARY = "canary-of-the-server"
 
 
-@pytest.fixture
-def engine(provider: StubProvider, tmp_path: Path) -> ClaudeCodeCli:
-    return ClaudeCodeCli(program_for(provider, tmp_path))
+@pytest.fixture(params=[ClaudeCodeCli, ClaudeAgentSdk])
+def engine(request: pytest.FixtureRequest, provider: StubProvider, tmp_path: Path) -> ClaudeCodeCli:
+    made: ClaudeCodeCli = request.param(program_for(provider, tmp_path))
+    return made
 
 
 async def answer(engine: ClaudeCodeCli, request: EngineRequest, *, allow: bool = True) -> list[EngineEvent]:
@@ -65,13 +68,12 @@ def text_of(said: list[EngineEvent]) -> str:
 
 
 def conversation_of(said: list[EngineEvent]) -> Conversation:
+    """Keep what a store would keep."""
     told = [event for event in said if isinstance(event, Resumable)]
     lines: tuple[str, ...] = ()
     for event in told:
         lines = lines[: event.start] + event.lines
-    return Conversation(
-        engine=ClaudeCodeCli.__dict__.get("name", "e"), reference=told[-1].reference, knows="", lines=lines
-    )  # type: ignore[arg-type]
+    return Conversation(engine=NAME, reference=told[-1].reference, knows=MessageId("x"), lines=lines)
 
 
 def following(request: EngineRequest, said: list[EngineEvent], *texts: str) -> EngineRequest:
@@ -92,7 +94,7 @@ def asked(provider: StubProvider) -> str:
     return str([message for message in provider.calls[-1].body["messages"] if message["role"] != "system"])
 
 
-class TestClaudeCodeCli(EngineContract):
+class TestClaudeCode(EngineContract):
     PROMPT = "[[say:one two three]]"
 
 
@@ -121,7 +123,7 @@ async def test_a_conversation_is_taken_up_anywhere(
     request = a_request("first [[say:answered]]")
     said = await answer(engine, request)
     assert not list((tmp_path / request.session_id).rglob("*.jsonl"))  # nothing lies around
-    elsewhere = ClaudeCodeCli(program_for(provider, tmp_path / "another node"))
+    elsewhere = type(engine)(program_for(provider, tmp_path / "another node"))
     second = evolve(following(request, said, "second [[say:again]]"), system_prompt="Be long.")
     more = await answer(elsewhere, second)
     assert text_of(more) == "again"
@@ -241,10 +243,6 @@ async def test_a_decision_made_meanwhile_is_used_once(engine: ClaudeCodeCli, pro
     assert DecisionUsed(ask.approval_id) in more
     assert not [event for event in more if isinstance(event, ApprovalRequired)]
     assert isinstance(more[-1], Finished)
-    (engine.program.workplace(request.session_id) / "it").unlink()
-    twice = touching("it", more="[[loop]]")
-    said = await answer(engine, evolve(twice, decisions=(decided(ask),), max_turns=3), allow=False) if False else []
-    assert not said
 
 
 @pytest.mark.parametrize(
@@ -366,7 +364,6 @@ async def test_the_tools_see_neither_the_key_nor_the_server(
     engine: ClaudeCodeCli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AGENTCORE_DATABASE_URL", CANARY)
-    text = "[[tool:Bash:{\"command\":\"env; tr '\\\\0' '\\\\n' < /proc/$CLAUDE_PID/environ; cat /proc/$CLAUDE_PID/fd/* < /dev/null\"}]]"
     text = '[[tool:Bash:{"command":"sh look.sh"}]] [[say:.]] [[after:done]]'
     request = evolve(a_request(text), allowed_tools=("Bash",))
     script = "env; cat /proc/$CLAUDE_PID/environ; grep -raE 'sk-ant|canary' $HOME $CLAUDE_CONFIG_DIR; echo looked"

@@ -15,8 +15,11 @@ from attrs import field, frozen
 from agentcore.errors import EngineUnavailable, UnknownEngine
 from agentcore.ids import EngineName
 from agentcore.ports import Abilities, Engine, EngineState
-from agentcore_adapters.engines import claude_api, local, openai
+from agentcore_adapters.engines import claude_agent_sdk, claude_api, claude_code_cli, local, openai
+from agentcore_adapters.engines.claude_agent_sdk import ClaudeAgentSdk
 from agentcore_adapters.engines.claude_api import ClaudeApi
+from agentcore_adapters.engines.claude_child import Program, find_binary
+from agentcore_adapters.engines.claude_code_cli import ClaudeCodeCli
 from agentcore_adapters.engines.llama import LlamaHost
 from agentcore_adapters.engines.local import LocalEngine
 from agentcore_adapters.engines.openai import OpenAiEngine
@@ -49,6 +52,8 @@ class EngineSettings:
     openai_base_url: str | None = None
     openai_model: str | None = None
     local_model: Path | None = None
+    claude_bin: Path | None = None
+    claude_model: str | None = None
 
 
 @frozen(kw_only=True)
@@ -106,7 +111,7 @@ class Catalog:
 @asynccontextmanager
 async def open_catalog(settings: EngineSettings) -> AsyncIterator[Catalog]:
     """List the engines; at the end their connections are closed and the local model is stopped."""
-    listings = [_claude_api(settings), _openai(settings), _local(settings)]
+    listings = [_claude_api(settings), _openai(settings), *_claude_code(settings), _local(settings)]
     try:
         yield Catalog(listings, settings.default)
     finally:
@@ -151,6 +156,35 @@ def _openai(settings: EngineSettings) -> Listing:
         return Listing(name=openai.NAME, reason=reason, models=(model,), abilities=abilities)
     engine = OpenAiEngine(settings.openai_api_key or NO_KEY_NEEDED, settings.openai_base_url, model)
     return Listing(name=openai.NAME, engine=engine, models=(model,))
+
+
+def _claude_code(settings: EngineSettings) -> list[Listing]:
+    """List the two ways to Claude Code: through its SDK, and without."""
+    model, key = settings.claude_model or claude_code_cli.DEFAULT_MODEL, settings.anthropic_api_key
+    binary = find_binary(settings.claude_bin)
+    wrong = "AGENTCORE_CLAUDE_BIN names no program." if settings.claude_bin else None
+    reason = None if binary else wrong or "pip install 'agentcore[claude]', or set AGENTCORE_CLAUDE_BIN."
+    reason = reason or _missing("genai_prices", "claude")
+    known = key or settings.anthropic_base_url
+    reason = reason or _unset(known, "Set ANTHROPIC_API_KEY, or ANTHROPIC_BASE_URL for a compatible server.")
+    listings: list[Listing] = []
+    kinds: list[tuple[EngineName, type[ClaudeCodeCli], str | None]] = [
+        (claude_agent_sdk.NAME, ClaudeAgentSdk, _missing("claude_agent_sdk", "claude")),
+        (claude_code_cli.NAME, ClaudeCodeCli, None),
+    ]
+    for name, kind, lacks in kinds:
+        why = lacks or reason
+        if binary is None or why:
+            listings.append(Listing(name=name, reason=why, models=(model,), abilities=claude_code_cli.ABILITIES))
+            continue
+        program = Program(
+            binary=binary,
+            folder=settings.data_dir / "claude",
+            api_key=key or NO_KEY_NEEDED,
+            base_url=settings.anthropic_base_url,
+        )
+        listings.append(Listing(name=name, engine=kind(program, model), models=(model,)))
+    return listings
 
 
 def _local(settings: EngineSettings) -> Listing:

@@ -134,16 +134,23 @@ class Child:
 
 @asynccontextmanager
 async def running(
-    program: Program, session_id: str, options: Sequence[str], resume: Conversation | None
+    program: Program, session_id: str, options: Sequence[str], resume: Conversation | None, system_prompt: str = ""
 ) -> AsyncIterator[Child]:
-    """Start the program in its session's folder; with *resume* it finds the transcript where it looks for it."""
+    """Start the program in its session's folder; with *resume* it finds the transcript where it looks for it.
+
+    The system prompt is given in a file, because options can be read by every user of the machine.
+    """
     place = program.workplace(session_id)
     home = Path(tempfile.mkdtemp(prefix="run-", dir=place.parent))
     try:
         if resume is not None:
             await anyio.to_thread.run_sync(_write_transcript, home, place, resume)
         which = f"--resume={resume.reference}" if resume else f"--session-id={UUID(session_id)}"
-        child = await _start(program, place, home, [*options, which])
+        options = [*options, which]
+        if system_prompt:
+            (home / "prompt").write_text(system_prompt, encoding="utf-8")
+            options.append(f"--system-prompt-file={home / 'prompt'}")
+        child = await _start(program, place, home, options)
         try:
             yield child
         finally:

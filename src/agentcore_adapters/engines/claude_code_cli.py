@@ -30,7 +30,8 @@ from agentcore_adapters.engines.providers import failed
 NAME = EngineName("claude_code_cli")
 DEFAULT_MODEL = "claude-sonnet-5-5"
 ABILITIES = Abilities(tools=True, approvals=True, resume=True, attachments=True, stop_grace_s=1.0)
-HOOK = "every-call"
+HOOK_S = 86_400.0  # an unanswered hook lets the call pass after a minute by default
+HOOK: Frame = {"matcher": None, "hookCallbackIds": ["every-call"], "timeout": HOOK_S, "onFailure": "block"}
 STREAMS = (
     *("-p", "--output-format", "stream-json", "--input-format", "stream-json"),
     *("--verbose", "--include-partial-messages", "--session-mirror", "--permission-prompt-tool", "stdio"),
@@ -85,7 +86,7 @@ class ClaudeCodeRun:
     def answer(self, decided: Sequence[Approval]) -> None:
         """Answer the questions that were decided."""
         for ticket, verdict in self.desk.decided(decided):
-            self._reply(ticket, verdict)
+            self.reply(ticket, verdict)
 
     def interrupt(self) -> None:
         """Ask it to stop.  What its transcript says of that is not kept: it would be told as a person's refusal."""
@@ -93,8 +94,8 @@ class ClaudeCodeRun:
         if self.heard is not None:
             self.heard.is_muted = True
         for ticket, verdict in self.desk.give_up():
-            self._reply(ticket, verdict)
-        self._request({"subtype": "interrupt"})
+            self.reply(ticket, verdict)
+        self.ask_to_stop()
 
     async def say(self) -> AsyncGenerator[EngineEvent, None]:
         """Yield what is said: by the conversation, or if that is lost by a new one that is shown the history."""
@@ -132,25 +133,55 @@ class ClaudeCodeRun:
         heard = Heard(self.model, price, reference, len(resume.lines) if resume else 0, self.is_interrupted)
         content = turn.content_of(self.request, is_resumed=resume is not None)
         self.heard = heard
-        async with running(self.engine.program, self.request.session_id, self.options(), resume) as self.child:
-            self._initialize()
+        async with self.talking(resume) as frames:
             for event in heard.open(turn.tokens_of(self.request, content, resume.lines if resume else ())):
                 yield event
             message = {"role": "user", "content": content}
-            self.child.send({"type": "user", "message": message, "parent_tool_use_id": None, "session_id": ""})
-            async with aclosing(self.child.frames()) as frames:
-                async for frame in frames:
-                    if frame.get("type") == "result":
-                        break
-                    for event in self._asked(heard, frame) if "request" in frame else heard.take(frame):
-                        yield event
-                    self._release()  # what was just said is on record
-                else:
-                    frame = {}
-            self.child.is_done = bool(frame)
+            await self.prompt({"type": "user", "message": message, "parent_tool_use_id": None, "session_id": ""})
+            result: Frame = {}
+            async for frame in frames:
+                if frame.get("type") == "result":
+                    result = frame
+                    break
+                for event in self._asked(heard, frame) if "request" in frame else heard.take(frame):
+                    yield event
+                self._release()  # what was just said is on record
+            if self.child is not None:
+                self.child.is_done = bool(result)
             for event in heard.close(Outcome.CANCELLED if self.is_interrupted else Outcome.FAILED):
                 yield event
-            yield self._last(heard, frame, is_resumed=resume is not None)
+            yield self._last(heard, result, is_resumed=resume is not None)
+
+    @asynccontextmanager
+    async def talking(self, resume: Conversation | None) -> AsyncIterator[AsyncIterator[Frame]]:
+        """Start a process, and begin to hear it."""
+        program, session_id, prompt = self.engine.program, self.request.session_id, self.request.system_prompt
+        async with running(program, session_id, self.options(), resume, prompt) as self.child:
+            # Without a snapshot: a resumed conversation would keep the system prompt that it began with.
+            self._request({"subtype": "initialize", "hooks": {"PreToolUse": [HOOK]}, "systemPromptSnapshot": False})
+            async with aclosing(self.child.frames()) as frames:
+                yield frames
+
+    async def prompt(self, message: Frame) -> None:
+        """Send what is asked."""
+        if self.child is not None:
+            self.child.send(message)
+
+    def ticket(self, frame: Frame) -> str:
+        """Return what the answer to a question is addressed to."""
+        return str(frame.get("request_id"))
+
+    def reply(self, ticket: str, answer: turn.Json | None) -> None:
+        """Answer a question of the program; None: it is not understood."""
+        response: Frame = {"subtype": "success", "request_id": ticket, "response": answer}
+        if answer is None:
+            response = {"subtype": "error", "request_id": ticket, "error": "not supported"}
+        if self.child is not None:
+            self.child.send({"type": "control_response", "response": response})
+
+    def ask_to_stop(self) -> None:
+        """Interrupt the program; returns at once."""
+        self._request({"subtype": "interrupt"})
 
     def _last(self, heard: Heard, result: Frame, *, is_resumed: bool) -> EngineEvent:
         """Return the last word that a result stands for, or raise what it says went wrong."""
@@ -164,17 +195,9 @@ class ClaudeCodeRun:
             raise turn.failure(result, heard.error, self.request)
         return Finished(summary="" if heard.has_spoken else str(result.get("result") or ""))
 
-    def _initialize(self) -> None:
-        hooks = {"PreToolUse": [{"matcher": None, "hookCallbackIds": [HOOK]}]}
-        first: Frame = {"subtype": "initialize", "hooks": hooks}
-        if self.request.system_prompt:  # not as an option: those can be read by every user of the machine
-            # Without a snapshot: a resumed conversation would keep the prompt that it began with.
-            first |= {"systemPrompt": [self.request.system_prompt], "systemPromptSnapshot": False}
-        self._request(first)
-
     def _asked(self, heard: Heard, frame: Frame) -> list[EngineEvent]:
         """Take in a question of the program; its answer, if there is one, waits until what led to it is on record."""
-        ticket, asked = str(frame.get("request_id")), frame["request"]
+        ticket, asked = self.ticket(frame), frame["request"]
         said: list[EngineEvent] = []
         if asked.get("subtype") == "hook_callback":
             call = asked.get("input") or {}
@@ -193,14 +216,7 @@ class ClaudeCodeRun:
     def _release(self) -> None:
         replies, self._replies = self._replies, []
         for ticket, answer in replies:
-            self._reply(ticket, answer)
-
-    def _reply(self, ticket: str, answer: turn.Json | None) -> None:
-        response: Frame = {"subtype": "success", "request_id": ticket, "response": answer}
-        if answer is None:
-            response = {"subtype": "error", "request_id": ticket, "error": "not supported"}
-        if self.child is not None:
-            self.child.send({"type": "control_response", "response": response})
+            self.reply(ticket, answer)
 
     def _request(self, request: Frame) -> None:
         self._requests += 1

@@ -1,11 +1,12 @@
 """What the stub provider is told to do, by markers in the conversation.
 
 Law: the active markers are those of the newest user message that has any, and in it of its last block that has any.
-Tools are called until a result of one has come back (with ``loop``: again and again; with ``insist``: until one that
-is no error); several markers are parallel calls.
+Tools are called until a result of one has come back (with ``loop``: again and again; with ``insist``: until one
+that is no error); several markers are parallel calls.
 
-    [[tool:NAME:{json}]] [[loop]] [[insist]] [[after:TEXT]] [[say:TEXT]] [[words:N]] [[slow:S]] [[think]] [[http:STATUS]]
-    [[http:STATUS:TIMES]] [[err_mid]] [[drop]] [[eof]] [[hang]] [[overflow]] [[refuse_image]] [[no_usage]]
+    [[tool:NAME:{json}]] [[loop]] [[insist]] [[after:TEXT]] [[say:TEXT]] [[words:N]] [[slow:S]] [[think]]
+    [[http:STATUS]] [[http:STATUS:TIMES]] [[err_mid]] [[drop]] [[eof]] [[hang]] [[overflow]]
+    [[refuse_image]] [[no_usage]]
 """
 
 import json
