@@ -86,7 +86,7 @@ def untold(
 def rendered(messages: Sequence[Message]) -> tuple[Message, ...]:
     """Make *messages* fit for an engine: mark cut text, answer cut tool calls, leave out refused attachments."""
     shown: list[Message] = []
-    for message, after in zip(messages, [*messages[1:], None], strict=True):
+    for message, after in zip(messages, (*messages[1:], None), strict=False):
         parts = tuple(_refused(p) for p in message.parts) if message.attachments_refused else message.parts
         if message.interrupted:
             parts = (*parts, TextPart(INTERRUPTED_MARKER))

@@ -184,7 +184,7 @@ def _call_closed(turn: Turn, event: CallClosed, at: datetime) -> tuple[Turn, Cha
     if usage.cost_usd is None and call.price is not None:
         usage = evolve(usage, cost_usd=call.price.cost(usage))
     turn, flushed = turn.checkpoint(at)
-    turn, messages = turn.speak(at)
+    turn, messages = turn.speak(at, interrupted=event.outcome is not Outcome.COMPLETED)
     record = UsageRecord(key=call.key, usage=usage, outcome=event.outcome, provider_message_id=provider_id)
     turn, settled = ending.settle(turn, record, at, messages)
     return turn, changes.plus(flushed).plus(settled)

@@ -15,7 +15,7 @@ from attrs import define, field
 
 from agentcore.approval import Approval
 from agentcore.changes import Conversation
-from agentcore.events import Ended, EngineEvent, Finished, ResumeLost
+from agentcore.events import EngineEvent, Finished, ResumeLost
 from agentcore.ids import EngineName
 from agentcore.ports import Abilities, EngineRequest
 from agentcore.task import ErrorCode
@@ -150,7 +150,8 @@ class ClaudeCodeRun:
                 self.child.is_done = bool(result)
             for event in heard.close(Outcome.CANCELLED if self.is_interrupted else Outcome.FAILED):
                 yield event
-            yield self._last(heard, result, is_resumed=resume is not None)
+            if not self.is_interrupted:  # else the end is said by who reads it, when the process has gone
+                yield self._last(heard, result, is_resumed=resume is not None)
 
     @asynccontextmanager
     async def talking(self, resume: Conversation | None) -> AsyncIterator[AsyncIterator[Frame]]:
@@ -185,8 +186,6 @@ class ClaudeCodeRun:
 
     def _last(self, heard: Heard, result: Frame, *, is_resumed: bool) -> EngineEvent:
         """Return the last word that a result stands for, or raise what it says went wrong."""
-        if self.is_interrupted:
-            return Ended()
         if not result:
             raise failed(ErrorCode.ENGINE_EOF)
         if is_resumed and turn.is_lost(result):
