@@ -6,18 +6,14 @@ import anyio
 import pytest
 from attrs import evolve
 
-from agentcore.changes import Blob, Changes, Conversation, Logged, Receipt
-from agentcore.commands import Cancel, Continue, Decide
+from agentcore.changes import Blob, Changes, Logged, Receipt
+from agentcore.commands import Cancel
 from agentcore.errors import KeyInFlight, KeyReused, SessionNotFound, TaskNotFound
 from agentcore.events import (
     CallClosed,
     CallOpened,
-    DecisionUsed,
-    Ended,
     Finished,
     OAuthPrompted,
-    Resumable,
-    ResumeLost,
     TextDelta,
     TextKind,
     TextSaid,
@@ -25,17 +21,18 @@ from agentcore.events import (
     ToolResult,
     ToolUse,
 )
-from agentcore.ids import ApprovalId, ChangeId, EngineName, MessageId
+from agentcore.ids import ChangeId
 from agentcore.messages import FilePart, Role, TextPart, ThinkingPart
 from agentcore.ports import Fenced, Leases, Stale, Store
 from agentcore.task import TaskStatus
-from agentcore.testing.making import ENGINE, OTHER, TENANT, a_key, a_prompt, a_talk, an_approval, an_id, now
+from agentcore.testing.contracts.conversation import ConversationContract
+from agentcore.testing.making import OTHER, TENANT, a_key, a_prompt, a_talk, an_id, now
 from agentcore.usage import Usage
 
 USAGE = Usage(model="m", input_tokens=10, output_tokens=5)
 
 
-class StoreContract:
+class StoreContract(ConversationContract):
     """Give it fixtures ``store`` and ``leases`` over the same, empty truth."""
 
     pytestmark = pytest.mark.anyio
@@ -332,51 +329,6 @@ class StoreContract:
         cleaned = ToolUse(tool_use_id="1", tool_name="t", input={"a": ["b", {"c": None}]})
         assert [entry.event for entry in committed.entries] == [cleaned]
         assert (await store.log(*talk.place, 5, 1)).entries[0].event == cleaned
-
-    async def test_an_engines_conversation_is_kept_and_goes_on(self, store: Store, leases: Leases) -> None:
-        talk = a_talk(store, leases)
-        await talk.admit()
-        grant = await talk.take()
-        assert await store.conversation(*talk.place, ENGINE) is None
-        told = Resumable(reference="r1", lines=('{"a": "\\u0000"}', "two"))
-        turn, _ = await talk.say(grant.turn, grant.lease, told)
-        kept = await store.conversation(*talk.place, ENGINE)
-        assert kept == Conversation(
-            engine=ENGINE, reference="r1", knows=MessageId(f"{turn.task.id}.0"), lines=told.lines
-        )
-        use, result = ToolUse(tool_use_id="1", tool_name="t", input={}), ToolResult(tool_use_id="1", output="x")
-        more = Resumable(reference="r1", start=2, lines=("three",))
-        turn, _ = await talk.say(turn, grant.lease, use, result, more, TextDelta("untold"))
-        kept = await store.conversation(*talk.place, ENGINE)
-        assert kept is not None
-        assert (kept.knows, kept.lines) == (f"{turn.task.id}.2", (*told.lines, "three"))
-        assert await store.conversation(OTHER, talk.session.id, ENGINE) is None
-        assert await store.conversation(*talk.place, EngineName("another")) is None
-        with pytest.raises(Fenced):
-            await talk.say(turn, evolve(grant.lease, epoch=99), Resumable(reference="zombie"))
-        await talk.say(turn, grant.lease, ResumeLost(ENGINE), Resumable(reference="r2", lines=("new",)), Finished())
-        kept = await store.conversation(*talk.place, ENGINE)
-        assert kept is not None
-        assert (kept.reference, kept.lines) == ("r2", ("new",))
-        await store.erase(*talk.place)
-        assert await store.conversation(*talk.place, ENGINE) is None
-
-    async def test_a_decision_is_used_once(self, store: Store, leases: Leases) -> None:
-        talk = a_talk(store, leases)
-        task = await talk.admit()
-        grant = await talk.take()
-        asked = an_approval()
-        await talk.say(grant.turn, grant.lease, asked, Ended())
-        await talk.ask(task.id, Decide(approved=True, by="me", approval_id=asked.approval_id))
-        grant = await talk.take()
-        assert [approval.used for approval in grant.turn.approvals] == [False]
-        again = evolve(asked, approval_id=ApprovalId(an_id()))
-        await talk.say(grant.turn, grant.lease, DecisionUsed(asked.approval_id), again)
-        assert [approval.used for approval in (await store.turn(TENANT, task.id)).approvals] == [True, False]
-        await talk.ask(task.id, Decide(approved=True, by="me", approval_id=again.approval_id))
-        await talk.ask(task.id, Continue())
-        stored = (await store.turn(TENANT, task.id)).approvals
-        assert [(approval.used, approval.by) for approval in stored] == [(True, "me"), (True, "me")]
 
     async def test_what_does_not_exist_cannot_be_changed(self, store: Store, leases: Leases) -> None:
         talk = a_talk(store, leases)
