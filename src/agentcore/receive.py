@@ -109,7 +109,8 @@ def _block_ended(turn: Turn, signature: str | None, at: datetime) -> tuple[Turn,
 def _tool_use(turn: Turn, event: ToolUse, at: datetime) -> tuple[Turn, Changes]:
     part = ToolUsePart(tool_use_id=event.tool_use_id, tool_name=event.tool_name, input=event.input)
     turn, changes = turn.checkpoint(at)
-    return evolve(turn, said=(*turn.said, part)), evolve(changes, log=(*changes.log, turn.logged(event)))
+    turn = evolve(turn, said=(*turn.said, part), at_work=turn.at_work | {event.tool_use_id})
+    return turn, evolve(changes, log=(*changes.log, turn.logged(event)))
 
 
 def _tool_result(turn: Turn, event: ToolResult, at: datetime) -> tuple[Turn, Changes]:
@@ -117,6 +118,7 @@ def _tool_result(turn: Turn, event: ToolResult, at: datetime) -> tuple[Turn, Cha
     part = ToolResultPart(tool_use_id=event.tool_use_id, output=event.output, is_error=event.is_error)
     turn, changes = turn.checkpoint(at)
     turn, said = turn.speak(at)
+    turn = evolve(turn, at_work=turn.at_work - {event.tool_use_id})
     turn, result = turn.message(Role.TOOL, (part,), at)
     return turn, evolve(changes, log=(*changes.log, turn.logged(event, (*said, result))))
 

@@ -25,7 +25,6 @@ from agentcore.messages import (
     Role,
     TextPart,
     ThinkingPart,
-    ToolUsePart,
     clean,
     joined,
 )
@@ -55,6 +54,7 @@ class Turn:
     said: tuple[Part, ...] = ()  #: Durable, and in no message yet.
     tail: tuple[Said, ...] = ()  #: Told, and not durable yet.
     tail_since: datetime | None = None  #: When the tail began.
+    at_work: frozenset[str] = frozenset()  #: Calls of tools whose results are not there; of this attempt only.
     call: OpenCall | None = None
     calls: int = 0  #: Provider calls begun in this task.
     messages: int = 0  #: Messages of this task so far, its prompt included.
@@ -75,8 +75,7 @@ class Turn:
     @property
     def is_engines_turn(self) -> bool:
         """Whether the engine itself is to speak: no person decides, and no tool is at work."""
-        is_acting = bool(self.said) and isinstance(self.said[-1], ToolUsePart)
-        return self.task.status is TaskStatus.RUNNING and not is_acting
+        return self.task.status is TaskStatus.RUNNING and not self.at_work
 
     @property
     def pending(self) -> tuple[Approval, ...]:
@@ -181,7 +180,9 @@ class Turn:
         said = self.said if stored.position == self.position and stored.messages == self.messages else stored.said
         since = self.tail_since if tail else None
         call = self.call if self.call and stored.call and self.call.key == stored.call.key else stored.call
-        return evolve(stored, said=said, tail=tail, tail_since=since, answer=self.answer, call=call)
+        return evolve(
+            stored, said=said, tail=tail, tail_since=since, answer=self.answer, call=call, at_work=self.at_work
+        )
 
 
 def _part(said: Said) -> Part:

@@ -167,6 +167,16 @@ def test_text_of_a_call_that_was_cut_is_marked(outcome: Outcome) -> None:
     assert (message.text, message.interrupted) == ("half", True)
 
 
+def test_an_engine_may_be_silent_while_its_tools_are_at_work() -> None:
+    uses = [ToolUse(tool_use_id=name, tool_name="t", input={}) for name in "ab"]
+    results = [ToolResult(tool_use_id=name, output="o") for name in "ab"]
+    turn, _ = hear(begun(), *uses, CallClosed(usage=USAGE))  # the call is over, and made a message
+    assert not turn.is_engines_turn
+    turn, _ = hear(turn.refreshed(evolve(turn, at_work=frozenset())), results[0])
+    assert not turn.is_engines_turn
+    assert hear(turn, results[1])[0].is_engines_turn
+
+
 def test_an_engine_remembers_the_messages_and_not_what_is_in_none() -> None:
     told = Resumable(reference="r", start=3, lines=("a", "b"))
     use, result = ToolUse(tool_use_id="1", tool_name="t", input={}), ToolResult(tool_use_id="1", output="o")

@@ -11,7 +11,7 @@ from typing import Any
 import anyio
 import pytest
 from attrs import evolve
-from tests.support.claude import KEY, decided, made, program_for, touching
+from tests.support.claude import KEY, decided, is_there, made, program_for, touching
 
 from agentcore.changes import Blob, Conversation
 from agentcore.errors import EngineFailed
@@ -316,13 +316,6 @@ async def until_acting(engine: ClaudeCodeCli, run: ClaudeCodeRun, place: Path) -
 def working(**more: Any) -> EngineRequest:
     text = '[[tool:Bash:{"command":"echo $$ > pid; tail -f /dev/null; true"}]] [[say:.]]'
     return evolve(a_request(text), allowed_tools=("Bash",), **more)
-
-
-def is_there(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
 
 
 @pytest.mark.parametrize("how", ["left", "interrupted"])

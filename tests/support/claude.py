@@ -36,6 +36,14 @@ def made(kind: type[ClaudeCodeCli], provider: StubProvider, folder: Path) -> Cla
     return kind(program)
 
 
+def is_there(pid: int) -> bool:
+    """Tell whether a process is there, and not just its exit status."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
 def touching(name: str, more: str = "") -> EngineRequest:
     """Ask for a tool that leaves a file."""
     text = f'[[tool:Bash:{{"command":"touch {name}"}}]] [[say:.]] [[after:done]] {more}'

@@ -117,8 +117,7 @@ class Child:
             await self._ends_in(END_S)
         for how in (signal.SIGTERM, signal.SIGKILL):
             if self.process.returncode is None:
-                with suppress(ProcessLookupError):
-                    os.killpg(self.process.pid, how)
+                self.signal(how)
                 await self._ends_in(END_S)
         left = await anyio.to_thread.run_sync(kill_marked, self.mark)
         if left:
@@ -126,6 +125,12 @@ class Child:
         if self.process.stdout is not None:  # up to its end, so that the pipe is closed
             with anyio.move_on_after(END_S):
                 await self.process.stdout.read()
+
+    def signal(self, how: signal.Signals) -> None:
+        """Send a signal to its process group, if it has not ended."""
+        if self.process.returncode is None:
+            with suppress(ProcessLookupError):
+                os.killpg(self.process.pid, how)
 
     async def _ends_in(self, seconds: float) -> None:
         with anyio.move_on_after(seconds):

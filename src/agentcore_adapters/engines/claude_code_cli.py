@@ -8,6 +8,7 @@ the history.  What it says is read a frame at a time; nothing is answered before
 runs before its call is on record.
 """
 
+import signal
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager
 
@@ -148,6 +149,8 @@ class ClaudeCodeRun:
                 self._release()  # what was just said is on record
             if self.child is not None:
                 self.child.is_done = bool(result)
+                if result and self.is_interrupted:  # its tools have ended, and what it writes now is not kept
+                    self.child.signal(signal.SIGKILL)
             for event in heard.close(Outcome.CANCELLED if self.is_interrupted else Outcome.FAILED):
                 yield event
             if not self.is_interrupted:  # else the end is said by who reads it, when the process has gone
