@@ -43,8 +43,8 @@ Json = dict[str, Any]
 Rule = Literal["auto", "ask", "deny"]
 Policy = Callable[[str], Rule]
 
-# No tool that asks a person questions (nobody could answer) and none that starts helpers (their calls are not seen).
-DEFAULT_TOOLS = ("Bash", "Read", "Edit", "Write", "Glob", "Grep", "NotebookEdit", "TodoWrite", "WebFetch", "WebSearch")
+# None that asks a person questions (nobody could answer), and none that asks a model by itself (its calls are not seen).
+DEFAULT_TOOLS = ("Bash", "Read", "Edit", "Write", "Glob", "Grep", "NotebookEdit", "TodoWrite")
 NEVER_TOOLS = frozenset({"AskUserQuestion"})
 APPROVAL_S = 3600.0
 UNKNOWN_TOOL = "There is no such tool in this conversation."
