@@ -43,7 +43,7 @@ Json = dict[str, Any]
 Rule = Literal["auto", "ask", "deny"]
 Policy = Callable[[str], Rule]
 
-# None that asks a person questions (nobody could answer), and none that asks a model by itself (its calls are not seen).
+# None that asks a person questions (nobody could answer), none that asks a model by itself (its calls are not seen).
 DEFAULT_TOOLS = ("Bash", "Read", "Edit", "Write", "Glob", "Grep", "NotebookEdit", "TodoWrite")
 NEVER_TOOLS = frozenset({"AskUserQuestion"})
 APPROVAL_S = 3600.0
