@@ -64,7 +64,8 @@ class Talking:
         return view
 
     async def asked(self, task_id: TaskId) -> TaskView:
-        return await self.until(task_id, lambda view: bool(view.approvals))
+        waiting = TaskStatus.AWAITING_APPROVAL  # both: a view's task and approvals are two readings
+        return await self.until(task_id, lambda view: view.task.status is waiting and bool(view.approvals))
 
     async def decide(self, task_id: TaskId, *, approved: bool = True) -> None:
         await self.runtime.decide(
