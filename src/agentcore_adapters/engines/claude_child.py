@@ -175,6 +175,7 @@ async def _start(program: Program, place: Path, home: Path, options: Sequence[st
             "PATH": os.environ.get("PATH", os.defpath),
             "HOME": str(home),
             "CLAUDE_CONFIG_DIR": str(home / ".claude"),
+            "CLAUDE_CODE_TMPDIR": str(home),  # else it leaves folders in the machine's
             "CLAUDE_CODE_API_KEY_FILE_DESCRIPTOR": str(reads),
             MARK: mark,
         }
