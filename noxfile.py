@@ -30,6 +30,16 @@ def install(session: nox.Session, pins: str) -> None:
     session.install("--no-deps", "-e", ".")
 
 
+def install_for_tests(session: nox.Session) -> None:
+    """Install what the tests need; in CI, where nothing may be skipped, also the program ``claude``.
+
+    It is 168 MB to fetch and 380 MB on disk, for each environment, so elsewhere its tests are skipped with a reason.
+    """
+    install(session, "test")
+    if os.environ.get("CI") == "true" or os.environ.get("WITH_CLAUDE"):
+        session.install("--require-hashes", "-r", str(REQUIREMENTS / "claude.txt"))
+
+
 def run_tests(session: nox.Session) -> None:
     """Run what was asked for, else everything: most tests wait for something, the simulation only computes."""
     if session.posargs:
@@ -64,14 +74,14 @@ def imports(session: nox.Session) -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     """Everything but the long suites; arguments go to pytest."""
-    install(session, "test")
+    install_for_tests(session)
     run_tests(session)
 
 
 @nox.session(python=PYTHONS)
 def tests_all(session: nox.Session) -> None:
     """The same on every Python that is here."""
-    install(session, "test")
+    install_for_tests(session)
     run_tests(session)
 
 
@@ -130,3 +140,8 @@ def lock(session: nox.Session) -> None:
         target = str(REQUIREMENTS / f"{name}.txt")
         export = ["uv", "export", "--quiet", "--no-emit-project", "--no-header", "--no-annotate", *options]
         session.run(*export, "-o", target, external=True, silent=True)
+    # What comes on top of the others, so in their versions: it is installed beside them.
+    pins = ["--constraint", str(REQUIREMENTS / "test.txt"), "--extra", "claude", "-o", str(REQUIREMENTS / "claude.txt")]
+    bare = ["--generate-hashes", "--no-header", "--no-annotate", "--no-emit-index-url", "--no-emit-find-links"]
+    compiling = ["uv", "pip", "compile", "--quiet", "--universal", "--python-version", "3.11", *bare, *pins]
+    session.run(*compiling, "pyproject.toml", external=True, silent=True)

@@ -43,6 +43,7 @@ SAMPLES: dict[str, object] = {
     "url": "u",
     "reply": Reply(ok=True),
     "receipt": "r",
+    "engine": "claude_code_cli",
 }
 
 

@@ -40,6 +40,7 @@ class Approval:
     by: str | None = None
     reason: str | None = None
     decided_at: datetime | None = None
+    used: bool = False  #: It was given to the engine that acts on it: no other attempt is given it.
 
     @property
     def is_pending(self) -> bool:

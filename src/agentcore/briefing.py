@@ -1,14 +1,18 @@
 """What an engine is told before it begins.
 
 Law: it is read from the store at the start of the attempt, each message once; everything else was resolved when
-the task was submitted.
+the task was submitted.  An engine that keeps conversations goes on with its own, and is told what that does not know;
+the history is for when it has lost it.
 """
 
-from agentcore.context import rendered, window
+from collections.abc import Sequence
+
+from agentcore.changes import Conversation
+from agentcore.context import rendered, untold, window
 from agentcore.errors import InstanceNotFound
 from agentcore.ids import InstanceId, TenantId
 from agentcore.instances import Instance
-from agentcore.messages import FilePart, ToolUsePart
+from agentcore.messages import FilePart, Message, ToolUsePart
 from agentcore.ports import Engine, EngineRequest, Store
 from agentcore.turn import Turn
 
@@ -25,7 +29,8 @@ async def engine_request(store: Store, engine: Engine, turn: Turn) -> EngineRequ
     called = {part.tool_use_id for message in shown for part in message.parts if isinstance(part, ToolUsePart)}
     decisions = tuple(approval for approval in turn.approvals if not approval.is_pending)
     messages = rendered(shown, goes_on=all(decision.tool_use_id in called for decision in decisions))
-    hashes = {part.sha256 for message in messages for part in message.parts if isinstance(part, FilePart)}
+    resume, news = await _resumed(store, engine, turn, history)
+    hashes = {part.sha256 for message in (*messages, *news) for part in message.parts if isinstance(part, FilePart)}
     return EngineRequest(
         session_id=task.session_id,
         task_id=task.id,
@@ -40,6 +45,8 @@ async def engine_request(store: Store, engine: Engine, turn: Turn) -> EngineRequ
         turns=turn.calls,
         deadline=task.deadline,
         instance=await _instance(store, task.tenant_id, params.instance) if params.instance else None,
+        resume=resume,
+        untold=news,
     )
 
 
@@ -48,3 +55,15 @@ async def _instance(store: Store, tenant: TenantId, instance_id: InstanceId) -> 
         return await store.instance(tenant, instance_id)
     except InstanceNotFound:
         return None
+
+
+async def _resumed(
+    store: Store, engine: Engine, turn: Turn, history: Sequence[Message]
+) -> tuple[Conversation | None, tuple[Message, ...]]:
+    if not engine.abilities.resume:
+        return None, ()
+    conversation = await store.conversation(turn.task.tenant_id, turn.task.session_id, engine.name)
+    if conversation is None:
+        return None, ()
+    limit, budget = turn.task.params.max_context_messages, engine.abilities.context_tokens
+    return conversation, rendered(untold(history, conversation.knows, limit=limit, budget=budget))

@@ -11,7 +11,7 @@ from attrs import evolve, field, frozen
 
 from agentcore.approval import Approval
 from agentcore.events import Event, TextKind, TextSaid
-from agentcore.ids import ChangeId, EngineName, SessionId, TaskId, TenantId
+from agentcore.ids import ChangeId, EngineName, MessageId, SessionId, TaskId, TenantId
 from agentcore.messages import Message
 from agentcore.session import Session
 from agentcore.task import Task
@@ -83,6 +83,17 @@ class Ledger:
 
 
 @frozen(kw_only=True)
+class Conversation:
+    """An engine's own memory of a session: one per session and engine."""
+
+    engine: EngineName
+    reference: str  #: What the engine calls it.
+    knows: MessageId  #: The last message of our history that it knows; what came later is still to be told.
+    start: int = 0  #: The line of the transcript at which *lines* begin; later ones that are kept are replaced.
+    lines: tuple[str, ...] = field(default=(), repr=False)
+
+
+@frozen(kw_only=True)
 class Changes:
     """One transaction."""
 
@@ -96,6 +107,7 @@ class Changes:
     approvals: tuple[Approval, ...] = ()
     ledgers: tuple[Ledger, ...] = ()
     blobs: tuple[Blob, ...] = ()
+    conversation: Conversation | None = None
     log: tuple[Logged, ...] = ()  #: Get seq and position in the commit; told after it.
     text_start: int | None = None  #: Position of the first text in ``log``; None if there is none.
     receipt: Receipt | None = None
@@ -105,7 +117,14 @@ class Changes:
     def is_durable(self) -> bool:
         """Whether there is anything to store."""
         return bool(
-            self.session or self.tasks or self.log or self.ledgers or self.approvals or self.receipt or self.blobs
+            self.session
+            or self.tasks
+            or self.log
+            or self.ledgers
+            or self.approvals
+            or self.receipt
+            or self.blobs
+            or self.conversation
         )
 
     @property
@@ -117,6 +136,7 @@ class Changes:
             or self.approvals
             or self.ledgers
             or self.blobs
+            or self.conversation
             or self.receipt
             or any(not _is_text(logged) for logged in self.log)
         )
@@ -131,6 +151,7 @@ class Changes:
             approvals=self.approvals + other.approvals,
             ledgers=self.ledgers + other.ledgers,
             blobs=self.blobs + other.blobs,
+            conversation=other.conversation or self.conversation,
             log=self.log + other.log,
             text_start=self.text_start if self.text_start is not None else other.text_start,
             receipt=other.receipt or self.receipt,

@@ -12,6 +12,7 @@ from itertools import takewhile
 from attrs import evolve
 
 from agentcore.errors import ContextTooLarge
+from agentcore.ids import MessageId
 from agentcore.messages import (
     FilePart,
     Message,
@@ -62,6 +63,25 @@ def window(
     while shown and shown[-1][0].role is not Role.USER:
         shown.pop()
     return tuple(message for group in reversed(shown) for message in group)
+
+
+def untold(
+    messages: Sequence[Message], knows: MessageId, *, limit: int, budget: int, count: Count = estimated_message_tokens
+) -> tuple[Message, ...]:
+    """Choose what an engine with a conversation of its own is told: what came after the message *knows*.
+
+    If that is not among *messages* it is older than all of them.  At most *limit* whole groups that cost at most
+    *budget*, the newest ones; the last is always told.  It need not begin with a user's message.
+    """
+    place = next((i for i, message in enumerate(messages) if message.id == knows), -1)
+    told: list[tuple[Message, ...]] = []
+    tokens = 0
+    for group in reversed(_groups(messages[place + 1 :])):
+        tokens += sum(map(count, group))
+        if told and (len(told) >= limit or tokens > budget):
+            break
+        told.append(group)
+    return tuple(message for group in reversed(told) for message in group)
 
 
 def rendered(messages: Sequence[Message], *, goes_on: bool = True) -> tuple[Message, ...]:

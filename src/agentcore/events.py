@@ -8,9 +8,9 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from attrs import frozen
+from attrs import field, frozen
 
-from agentcore.ids import ApprovalId, MessageId
+from agentcore.ids import ApprovalId, EngineName, MessageId
 from agentcore.messages import Part
 from agentcore.task import (
     ErrorCode,
@@ -73,6 +73,32 @@ class ApprovalRequired:
     tool_name: str
     input: dict[str, Any]
     expires_at: datetime
+
+
+@frozen
+class DecisionUsed:
+    """A decision made before this attempt is about to be acted on; it is not given to another attempt."""
+
+    approval_id: ApprovalId
+
+
+@frozen(kw_only=True)
+class Resumable:
+    """The engine has a conversation of its own that it can take up again, with all that was said up to here.
+
+    *lines* are what is new in its transcript, from line *start* on; with them any node can go on with it.
+    """
+
+    reference: str
+    start: int = 0  #: 0 replaces what was kept before.
+    lines: tuple[str, ...] = field(default=(), repr=False)
+
+
+@frozen
+class ResumeLost:
+    """The engine could not take up its conversation again; it was shown the history in its place."""
+
+    engine: EngineName
 
 
 @frozen(kw_only=True)
@@ -138,6 +164,9 @@ EngineEvent = (
     | ToolUse
     | ToolResult
     | ApprovalRequired
+    | DecisionUsed
+    | Resumable
+    | ResumeLost
     | CallOpened
     | CallCounted
     | CallClosed
@@ -216,6 +245,7 @@ Event = (
     | ToolResult
     | UsageSettled
     | OAuthPrompted
+    | ResumeLost
 )
 
 

@@ -14,7 +14,7 @@ from typing import TypeVar
 import anyio
 import structlog
 from anyio import CancelScope
-from attrs import define, field
+from attrs import define, evolve, field
 
 from agentcore.changes import Changes
 from agentcore.commands import Command, Continue, HandBack
@@ -129,7 +129,7 @@ class Lane:
                 turn = await self.house.store.turn(self.tenant, task_id)
             except TaskNotFound:
                 return False
-            return bool(made) or any(decided.get(approval.id) == approval for approval in turn.approvals)
+            return bool(made) or any(decided.get(a.id) == evolve(a, used=False) for a in turn.approvals)
         return False
 
     # -------------------------------------------------------------------------------------------------- driving

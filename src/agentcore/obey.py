@@ -51,7 +51,7 @@ def obey(turn: Turn, command: Command, at: datetime) -> tuple[Turn, Changes]:
         case Expire():
             return _expire(turn, at)
         case Continue():
-            return turn.step(TaskResumed(), at)
+            return _continue(turn, at)
         case Recover():
             return _recover(turn, at, NODE_LOST)
         case HandBack():
@@ -92,6 +92,15 @@ def _resolve(turn: Turn, decided: Approval, decision: Decision, code: StopCode, 
         task = turn.task.after(event, at)
         turn, changes = evolve(turn, task=task), evolve(turn.nothing(at), tasks=(task,))
     return turn, recorded.plus(changes)
+
+
+def _continue(turn: Turn, at: datetime) -> tuple[Turn, Changes]:
+    """Go on in the open stream, which is given all decisions now: no later attempt may act on them again."""
+    given = tuple(evolve(a, used=True) for a in turn.approvals if not a.is_pending and not a.used)
+    turn, changes = turn.step(TaskResumed(), at)
+    known = {approval.id: approval for approval in given}
+    approvals = tuple(known.get(approval.id, approval) for approval in turn.approvals)
+    return evolve(turn, approvals=approvals), evolve(changes, approvals=given)
 
 
 def _expire(turn: Turn, at: datetime) -> tuple[Turn, Changes]:

@@ -13,7 +13,7 @@ from attrs import frozen
 
 from agentcore.approval import Approval
 from agentcore.books import Books
-from agentcore.changes import Blob, Changes, Receipt, ReceiptKey
+from agentcore.changes import Blob, Changes, Conversation, Receipt, ReceiptKey
 from agentcore.errors import AgentcoreError
 from agentcore.events import EngineEvent
 from agentcore.follow import Entry, Head, Heard, Live, Page
@@ -157,6 +157,12 @@ class Store(Books, Protocol):
     ) -> list[Message]:
         """Return messages in history order from beyond (seq, n) *after*."""
 
+    async def conversation(self, tenant: TenantId, session_id: SessionId, engine: EngineName) -> Conversation | None:
+        """Return the conversation that *engine* keeps of the session, with its whole transcript, if it has one.
+
+        It is what the last ``Changes.conversation`` has made of it, and goes with the session when that is erased.
+        """
+
     async def blobs(self, tenant: TenantId, hashes: Sequence[str]) -> dict[str, Blob]:
         """Return the blobs there are, by hash."""
 
@@ -277,10 +283,12 @@ class EngineRequest:
     max_turns: int
     allowed_tools: tuple[str, ...] | None
     model: str | None
-    decisions: tuple[Approval, ...] = ()  #: Decided before this attempt began.
+    decisions: tuple[Approval, ...] = ()  #: Decided before this attempt began; ``used``: an earlier one has had it.
     instance: Instance | None = None  #: The remote agent that is to answer; None, too, if it is registered no more.
     turns: int = 0  #: Provider calls that the task has made in earlier attempts.
     deadline: datetime | None = None  #: Of the task.
+    resume: Conversation | None = None  #: Of an engine that keeps conversations.
+    untold: tuple[Message, ...] = ()  #: Rendered; the messages that *resume* does not know.
 
 
 class Run(Protocol):

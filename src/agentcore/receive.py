@@ -11,7 +11,7 @@ from attrs import evolve
 
 from agentcore import ending, replying
 from agentcore.approval import Approval, input_hash
-from agentcore.changes import Changes, Ledger
+from agentcore.changes import Changes, Conversation, Ledger
 from agentcore.events import (
     ApprovalRequired,
     BlockEnded,
@@ -19,9 +19,12 @@ from agentcore.events import (
     CallClosed,
     CallCounted,
     CallOpened,
+    DecisionUsed,
     Ended,
     EngineEvent,
     Finished,
+    Resumable,
+    ResumeLost,
     Suspended,
     TextDelta,
     TextKind,
@@ -29,6 +32,7 @@ from agentcore.events import (
     ToolResult,
     ToolUse,
 )
+from agentcore.ids import MessageId
 from agentcore.messages import Role, ThinkingPart, ToolResultPart, ToolUsePart, clean, clean_json
 from agentcore.task import (
     ApprovalRequested,
@@ -70,6 +74,15 @@ def receive(turn: Turn, event: EngineEvent, at: datetime) -> tuple[Turn, Changes
             return _tool_result(turn, event, at)
         case ApprovalRequired():
             return _approval_required(turn, event, at)
+        case DecisionUsed(approval_id):
+            used = tuple(evolve(a, used=True) for a in turn.approvals if a.id == approval_id)
+            approvals = tuple(evolve(a, used=a.used or a.id == approval_id) for a in turn.approvals)
+            return evolve(turn, approvals=approvals), evolve(turn.nothing(at), approvals=used)
+        case Resumable():
+            return turn, evolve(turn.nothing(at), conversation=_conversation(turn, event))
+        case ResumeLost():
+            turn, changes = turn.checkpoint(at)
+            return turn, evolve(changes, log=(*changes.log, turn.logged(event)))
         case CallOpened():
             return _call_opened(turn, event, at)
         case CallCounted():
@@ -138,6 +151,17 @@ def _approval_required(turn: Turn, event: ApprovalRequired, at: datetime) -> tup
     return turn, evolve(changes, tasks=(task,), approvals=(approval,), log=(*changes.log, turn.logged(asked)))
 
 
+def _conversation(turn: Turn, event: Resumable) -> Conversation:
+    """Name what the engine remembers: all messages so far; what was said since is in none, so it is told again."""
+    return Conversation(
+        engine=turn.task.engine,
+        reference=clean(event.reference),
+        knows=MessageId(f"{turn.task.id}.{max(0, turn.messages - 1)}"),
+        start=event.start,
+        lines=tuple(map(clean, event.lines)),
+    )
+
+
 def _call_opened(turn: Turn, event: CallOpened, at: datetime) -> tuple[Turn, Changes]:
     if turn.task.is_remote and turn.call is not None:  # asked again under the same key: it is still the one call
         return turn, turn.nothing(at)
@@ -167,7 +191,7 @@ def _call_closed(turn: Turn, event: CallClosed, at: datetime) -> tuple[Turn, Cha
     if usage.cost_usd is None and call.price is not None:
         usage = evolve(usage, cost_usd=call.price.cost(usage))
     turn, flushed = turn.checkpoint(at)
-    turn, messages = turn.speak(at)
+    turn, messages = turn.speak(at, interrupted=event.outcome is not Outcome.COMPLETED)
     record = UsageRecord(key=call.key, usage=usage, outcome=event.outcome, provider_message_id=provider_id)
     turn, settled = ending.settle(turn, record, at, messages)
     return turn, changes.plus(flushed).plus(settled)

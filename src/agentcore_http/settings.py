@@ -137,6 +137,10 @@ class Settings:
     )
     anthropic_model: str | None = _setting(_text, "Model of `claude_api`.")
     openai_model: str | None = _setting(_text, "Model of `openai`.")
+    claude_bin: Path | None = _setting(
+        _path, "The program `claude`; else the one in the SDK, else the one on the path."
+    )
+    claude_model: str | None = _setting(_text, "Model of `claude_agent_sdk` and `claude_code_cli`.")
     local_model: Path | None = _setting(_path, "A GGUF file for `local`, in place of the SmolLM2 that is fetched.")
     anthropic_api_key: str | None = _setting(_text, "Key of `claude_api`.", env="ANTHROPIC_API_KEY", secret=True)
     anthropic_base_url: str | None = _setting(

@@ -201,6 +201,8 @@ def engine_settings(settings: Settings) -> EngineSettings:
         openai_base_url=settings.openai_base_url,
         openai_model=settings.openai_model,
         local_model=settings.local_model,
+        claude_bin=settings.claude_bin,
+        claude_model=settings.claude_model,
         data_dir=settings.data,
         no_bridges=_no_bridges(settings),
     )

@@ -30,7 +30,7 @@ TAGS = {
         "tool_use",
         "tool_result",
     ),
-    *("usage_settled", "oauth_prompted"),
+    *("usage_settled", "oauth_prompted", "resume_lost"),
 }
 
 moments = st.datetimes(timezones=st.just(UTC))

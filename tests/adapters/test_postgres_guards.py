@@ -44,6 +44,8 @@ from agentcore_adapters.postgres.errors import NO_ADVICE, advised, translated
 
 addresses, owner = guarded.addresses, guarded.owner
 MOVE = "UPDATE task SET version = version + 1, "
+TALKS = "INSERT INTO conversation VALUES ('a', '{}', 'e', 'r', 'm', now()); "
+LINES = "INSERT INTO conversation_line VALUES ('a', '{}', 'e', 0, 'l'); "
 CASES: dict[str, str] = {
     "tenant_pk": "INSERT INTO tenant (id) VALUES ('a')",
     "tenant_id_form": "INSERT INTO tenant (id) VALUES ('-a')",
@@ -103,6 +105,10 @@ CASES: dict[str, str] = {
     "instance_tenant_fk": INSTANCE.format("nobody", "running", 1, **IDS),
     "instance_status": INSTANCE.format("b", "busy", 1, **IDS),
     "instance_port": INSTANCE.format("b", "running", 0, **IDS),
+    "conversation_pk": TALKS.format(S1) * 2,
+    "conversation_session_fk": TALKS.format(NONE),
+    "conversation_line_pk": TALKS.format(S1) + LINES.format(S1) * 2,
+    "conversation_line_fk": LINES.format(S1),
     "idempotency_key_pk": KEY.format("'k'", "NULL"),
     "idempotency_key_form": KEY.format("''", "NULL"),
     "idempotency_answer_is_whole": KEY.format("'k2'", "201"),

@@ -1,10 +1,11 @@
 """What an engine is shown."""
 
 import pytest
+from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentcore.context import CONTINUE, CUT_TOOL, INTERRUPTED_MARKER, estimated_message_tokens, rendered, window
+from agentcore.context import CONTINUE, CUT_TOOL, INTERRUPTED_MARKER, estimated_message_tokens, rendered, untold, window
 from agentcore.errors import ContextTooLarge
 from agentcore.ids import MessageId, TaskId
 from agentcore.messages import FilePart, Message, Part, Role, TextPart, ToolResultPart, ToolUsePart
@@ -108,6 +109,19 @@ def test_a_call_without_a_result_is_answered_for_the_engine() -> None:
 
 def test_a_resumed_attempt_asks_to_go_on() -> None:
     assert rendered([user("q"), said("half")])[-1].text == CONTINUE
+
+
+def test_nothing_to_tell_is_nothing() -> None:
+    assert rendered([]) == ()
+    assert untold([evolve(user("q"), id=MessageId("known"))], MessageId("known"), limit=5, budget=100) == ()
+
+
+def test_what_is_told_begins_after_what_is_known() -> None:
+    messages = [evolve(user(str(n)), id=MessageId(str(n))) for n in range(4)]
+    assert untold(messages, MessageId("1"), limit=5, budget=100) == tuple(messages[2:])
+    assert untold(messages, MessageId("older"), limit=5, budget=100) == tuple(messages)
+    assert untold(messages, MessageId("0"), limit=1, budget=100) == (messages[3],)
+    assert untold(messages, MessageId("0"), limit=9, budget=1) == (messages[3],)  # the prompt is always told
 
 
 def test_a_refused_attachment_is_left_out_of_later_turns() -> None:

@@ -19,6 +19,7 @@ from agentcore.events import (
     Ended,
     EngineEvent,
     Finished,
+    Resumable,
     Suspended,
     TextDelta,
     TextSaid,
@@ -158,6 +159,36 @@ def test_a_call_that_is_still_open_at_the_end_is_estimated(events: tuple[EngineE
 def test_usage_without_an_announced_call_is_billed() -> None:
     _, changes = hear(begun(), TextDelta("x"), CallClosed(usage=USAGE), Finished())
     assert [type(event) for event in logged(changes)] == [TextSaid, UsageSettled, TaskCompleted]
+
+
+@pytest.mark.parametrize("outcome", [Outcome.FAILED, Outcome.CANCELLED])
+def test_text_of_a_call_that_was_cut_is_marked(outcome: Outcome) -> None:
+    _, changes = hear(begun(), TextDelta("half"), CallClosed(usage=USAGE, outcome=outcome))
+    (message,) = changes[-1].log[-1].messages
+    assert (message.text, message.interrupted) == ("half", True)
+
+
+def test_an_engine_may_be_silent_while_its_tools_are_at_work() -> None:
+    uses = [ToolUse(tool_use_id=name, tool_name="t", input={}) for name in "ab"]
+    results = [ToolResult(tool_use_id=name, output="o") for name in "ab"]
+    turn, _ = hear(begun(), *uses, CallClosed(usage=USAGE))  # the call is over, and made a message
+    assert not turn.is_engines_turn
+    turn, _ = hear(turn.refreshed(evolve(turn, acting=frozenset())), results[0])
+    assert not turn.is_engines_turn
+    assert hear(turn, results[1])[0].is_engines_turn
+
+
+def test_an_engine_remembers_the_messages_and_not_what_is_in_none() -> None:
+    told = Resumable(reference="r", start=3, lines=("a", "b"))
+    use, result = ToolUse(tool_use_id="1", tool_name="t", input={}), ToolResult(tool_use_id="1", output="o")
+    turn, changes = hear(begun(), told)
+    assert changes[0].conversation is not None
+    assert (changes[0].conversation.knows, changes[0].conversation.start) == (f"{turn.task.id}.0", 3)
+    assert changes[0].is_durable
+    assert not changes[0].is_text_only
+    turn, changes = hear(begun(), use, result, TextDelta("so "), told)
+    assert changes[-1].conversation is not None
+    assert changes[-1].conversation.knows == f"{turn.task.id}.2"
 
 
 def test_a_stream_that_just_ends_has_failed_and_keeps_its_text() -> None:

@@ -21,8 +21,11 @@ from agentcore.ports import Abilities, Engine, EngineState
 from agentcore.seal import Seal
 from agentcore.tooling import Model, Toolbox, Toolboxes
 from agentcore.toolloop import CALL_S, ToolLoop
-from agentcore_adapters.engines import claude_api, local, openai, openclaw
+from agentcore_adapters.engines import claude_agent_sdk, claude_api, claude_code_cli, local, openai, openclaw
+from agentcore_adapters.engines.claude_agent_sdk import ClaudeAgentSdk
 from agentcore_adapters.engines.claude_api import ClaudeModel
+from agentcore_adapters.engines.claude_child import Program, find_binary
+from agentcore_adapters.engines.claude_code_cli import ClaudeCodeCli
 from agentcore_adapters.engines.llama import LlamaHost
 from agentcore_adapters.engines.local import LocalModel
 from agentcore_adapters.engines.openai import OpenAiModel
@@ -77,6 +80,8 @@ class EngineSettings:
     openai_base_url: str | None = None
     openai_model: str | None = None
     local_model: Path | None = None
+    claude_bin: Path | None = None
+    claude_model: str | None = None
     bridges: "Bridges | None" = None  #: How remote agents are reached; None: not at all.
     no_bridges: str = "It is not set up."  #: What to set, if they are not.
 
@@ -152,7 +157,13 @@ async def open_catalog(settings: EngineSettings, equipment: Equipment | None = N
     equipment = equipment or Equipment()
     listings = [
         evolve(listing, engine=equipment.engine(listing.model)) if listing.model else listing
-        for listing in (_claude_api(settings), _openai(settings), _local(settings), _openclaw(settings))
+        for listing in (
+            _claude_api(settings),
+            _openai(settings),
+            *_claude_code(settings),
+            _local(settings),
+            _openclaw(settings),
+        )
     ]
     try:
         yield Catalog(listings, settings.default)
@@ -198,6 +209,35 @@ def _openai(settings: EngineSettings) -> Listing:
         return Listing(name=openai.NAME, reason=reason, models=(model,), abilities=abilities)
     made = OpenAiModel(settings.openai_api_key or NO_KEY_NEEDED, settings.openai_base_url, model)
     return Listing(name=openai.NAME, model=made, models=(model,))
+
+
+def _claude_code(settings: EngineSettings) -> list[Listing]:
+    """List the two ways to Claude Code: through its SDK, and without."""
+    model, key = settings.claude_model or claude_code_cli.DEFAULT_MODEL, settings.anthropic_api_key
+    binary = find_binary(settings.claude_bin)
+    wrong = "AGENTCORE_CLAUDE_BIN names no program." if settings.claude_bin else None
+    reason = None if binary else wrong or "pip install 'agentcore[claude]', or set AGENTCORE_CLAUDE_BIN."
+    reason = reason or _missing("genai_prices", "claude")
+    known = key or settings.anthropic_base_url
+    reason = reason or _unset(known, "Set ANTHROPIC_API_KEY, or ANTHROPIC_BASE_URL for a compatible server.")
+    listings: list[Listing] = []
+    kinds: list[tuple[EngineName, type[ClaudeCodeCli], str | None]] = [
+        (claude_agent_sdk.NAME, ClaudeAgentSdk, _missing("claude_agent_sdk", "claude")),
+        (claude_code_cli.NAME, ClaudeCodeCli, None),
+    ]
+    for name, kind, lacks in kinds:
+        why = lacks or reason
+        if binary is None or why:
+            listings.append(Listing(name=name, reason=why, models=(model,), abilities=claude_code_cli.ABILITIES))
+            continue
+        program = Program(
+            binary=binary,
+            folder=settings.data_dir / "claude",
+            api_key=key or NO_KEY_NEEDED,
+            base_url=settings.anthropic_base_url,
+        )
+        listings.append(Listing(name=name, engine=kind(program, model), models=(model,)))
+    return listings
 
 
 def _local(settings: EngineSettings) -> Listing:

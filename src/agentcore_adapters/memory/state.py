@@ -11,7 +11,7 @@ from attrs import define, evolve, field
 
 from agentcore.approval import Approval
 from agentcore.books import Delivery, EventId, UsageRecorded
-from agentcore.changes import Blob, Changes, Logged, Receipt, ReceiptKey
+from agentcore.changes import Blob, Changes, Conversation, Logged, Receipt, ReceiptKey
 from agentcore.errors import KeyInFlight, SessionNotFound, TaskNotFound
 from agentcore.events import TextKind, TextSaid, ToolUse, bounds_attempt
 from agentcore.follow import Entry
@@ -65,6 +65,7 @@ class Shelf:
     log: list[Entry] = field(factory=list)
     messages: list[Message] = field(factory=list)
     approvals: dict[ApprovalId, Approval] = field(factory=dict)
+    conversations: dict[EngineName, Conversation] = field(factory=dict)
     position: int = 0
     bound: int = 0
 
@@ -78,6 +79,7 @@ class Shelf:
             log=list(self.log),
             messages=list(self.messages),
             approvals=dict(self.approvals),
+            conversations=dict(self.conversations),
         )
 
 
@@ -155,6 +157,8 @@ class State:
             raise Stale("The text does not begin where the log's text ends.")
         if changes.receipt is not None:
             self.must_hold(changes.receipt.key)
+        if changes.conversation is not None:
+            _put_conversation(shelf, changes.conversation)
         entries = tuple(_append(shelf, logged, changes.at) for logged in changes.log)
         # Nothing can be refused from here on.
         self.shelves[tenant, changes.session_id] = shelf
@@ -277,6 +281,12 @@ def _put_task(shelf: Shelf, task: Task) -> None:
         hold.node, hold.expires_at = None, None
         hold.epoch += 1
     shelf.tasks[task.id] = evolve(task, number=stored.number) if stored is not None else task
+
+
+def _put_conversation(shelf: Shelf, new: Conversation) -> None:
+    kept = shelf.conversations.get(new.engine)
+    lines = (kept.lines if kept else ())[: new.start] + new.lines
+    shelf.conversations[new.engine] = evolve(new, start=0, lines=lines)
 
 
 def _append(shelf: Shelf, logged: Logged, at: datetime) -> Entry:

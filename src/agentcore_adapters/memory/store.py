@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from anyio.lowlevel import checkpoint
 from attrs import evolve, field, frozen
 
-from agentcore.changes import Blob, Changes, Receipt, ReceiptKey
+from agentcore.changes import Blob, Changes, Conversation, Receipt, ReceiptKey
 from agentcore.errors import InstanceNotFound, KeyInFlight, KeyReused
 from agentcore.follow import Page
 from agentcore.ids import ChangeId, EngineName, InstanceId, SessionId, TaskId, TenantId
@@ -100,6 +100,12 @@ class MemoryStore(MemoryBooks):
         await checkpoint()
         shelf = self.state.shelf(tenant, session_id)
         return [message for message in shelf.messages if (message.seq, message.n) > after][:limit]
+
+    async def conversation(self, tenant: TenantId, session_id: SessionId, engine: EngineName) -> Conversation | None:
+        """Return an engine's own conversation."""
+        await checkpoint()
+        shelf = self.state.shelves.get((tenant, session_id))
+        return shelf.conversations.get(engine) if shelf else None
 
     async def blobs(self, tenant: TenantId, hashes: Sequence[str]) -> dict[str, Blob]:
         """Return the blobs there are."""

@@ -10,10 +10,10 @@ from typing import Any, LiteralString
 from attrs import evolve, frozen
 from psycopg.rows import DictRow
 
-from agentcore.changes import Blob
+from agentcore.changes import Blob, Conversation
 from agentcore.errors import InstanceNotFound, SessionNotFound, TaskNotFound
 from agentcore.follow import Page
-from agentcore.ids import EngineName, InstanceId, SessionId, TaskId, TenantId
+from agentcore.ids import EngineName, InstanceId, MessageId, SessionId, TaskId, TenantId
 from agentcore.instances import Instance
 from agentcore.messages import Message
 from agentcore.ports import SessionView, Snapshot, TaskView
@@ -181,6 +181,19 @@ class Reads(PostgresBooks):
         )
         _must(known)
         return [rows.message(row) for row in found]
+
+    async def conversation(self, tenant: TenantId, session_id: SessionId, engine: EngineName) -> Conversation | None:
+        """Return an engine's own conversation."""
+        mine = (tenant, session_id, engine)
+        found, lines = await self.database.read(tenant, (sql.CONVERSATION, mine), (sql.CONVERSATION_LINES, mine))
+        if (row := row_of(found)) is None:
+            return None
+        return Conversation(
+            engine=EngineName(row["engine"]),
+            reference=row["reference"],
+            knows=MessageId(row["knows"]),
+            lines=tuple(line["line"] for line in lines),
+        )
 
     async def blobs(self, tenant: TenantId, hashes: Sequence[str]) -> dict[str, Blob]:
         """Return the blobs there are."""

@@ -103,6 +103,7 @@ def approval(row: Row) -> Approval:
         by=row["decided_by"],
         reason=row["reason"],
         decided_at=row["decided_at"],
+        used=row["used"],
     )
 
 

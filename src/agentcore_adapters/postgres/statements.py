@@ -55,11 +55,12 @@ PUT_MESSAGES = """
                                    %s::boolean[], %s::timestamptz[]) AS m"""
 PUT_APPROVAL = """
     INSERT INTO approval (tenant_id, id, task_id, tool_use_id, tool_name, input, input_sha256, expires_at, created_at,
-                          decision, on_reject, decided_by, reason, decided_at)
-    VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+                          decision, on_reject, decided_by, reason, decided_at, used)
+    VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
     ON CONFLICT ON CONSTRAINT approval_pk DO UPDATE
     SET decision = excluded.decision, on_reject = excluded.on_reject, decided_by = excluded.decided_by,
-        reason = excluded.reason, decided_at = excluded.decided_at WHERE approval.decision IS NULL"""
+        reason = excluded.reason, decided_at = excluded.decided_at, used = excluded.used
+    WHERE approval.decision IS NULL OR excluded.used AND NOT approval.used"""
 PUT_CALL = """
     INSERT INTO provider_call (tenant_id, task_id, call_key, model, input_tokens, start, price, created_at)
     VALUES (%s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING"""
@@ -75,6 +76,16 @@ PUT_USAGE = """
 PUT_BLOB = """
     INSERT INTO blob (tenant_id, sha256, media_type, data) VALUES (%s, %s, %s, %s) ON CONFLICT DO NOTHING"""
 PUT_BLOB_REF = "INSERT INTO blob_ref (tenant_id, session_id, sha256) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING"
+PUT_CONVERSATION = """
+    INSERT INTO conversation (tenant_id, session_id, engine, reference, knows, updated_at)
+    VALUES (%s, %s, %s, %s, %s, %s)
+    ON CONFLICT ON CONSTRAINT conversation_pk DO UPDATE
+    SET reference = excluded.reference, knows = excluded.knows, updated_at = excluded.updated_at"""
+CUT_CONVERSATION = """
+    DELETE FROM conversation_line WHERE tenant_id = %s AND session_id = %s AND engine = %s AND n >= %s"""
+PUT_CONVERSATION_LINES = """
+    INSERT INTO conversation_line (tenant_id, session_id, engine, n, line)
+    SELECT %s, %s, %s, %s + l.i - 1, l.line FROM unnest(%s::text[]) WITH ORDINALITY AS l (line, i)"""
 KEEP_RECEIPT = """
     UPDATE idempotency_key SET status = %s, body = %s
     WHERE tenant_id = %s AND sub = %s AND route = %s AND key = %s AND holder = %s AND status IS NULL RETURNING 1"""
@@ -181,6 +192,9 @@ HISTORY = """
     ORDER BY m.seq, m.n"""
 MESSAGES = """
     SELECT * FROM message WHERE tenant_id = %s AND session_id = %s AND (seq, n) > (%s, %s) ORDER BY seq, n LIMIT %s"""
+CONVERSATION = "SELECT * FROM conversation WHERE tenant_id = %s AND session_id = %s AND engine = %s"
+CONVERSATION_LINES = """
+    SELECT line FROM conversation_line WHERE tenant_id = %s AND session_id = %s AND engine = %s ORDER BY n"""
 BLOBS = "SELECT * FROM blob WHERE tenant_id = %s AND sha256 = ANY (%s)"
 LOG = """
     SELECT * FROM session_event WHERE tenant_id = %s AND session_id = %s AND seq >= %s ORDER BY seq LIMIT %s"""

@@ -205,7 +205,7 @@ async def _put_rest(transaction: Transaction, changes: Changes) -> None:
     tenant, at = changes.tenant_id, changes.at
     for a in changes.approvals:
         what = (a.tool_use_id, a.tool_name, Jsonb(a.input), a.input_sha256, a.expires_at, a.created_at)
-        decided = (a.decision, a.on_reject.value, a.by, a.reason, a.decided_at)
+        decided = (a.decision, a.on_reject.value, a.by, a.reason, a.decided_at, a.used)
         await transaction.send(sql.PUT_APPROVAL, tenant, a.id, a.task_id, *what, *decided)
     for ledger in changes.ledgers:
         for call in ledger.begun:
@@ -221,6 +221,12 @@ async def _put_rest(transaction: Transaction, changes: Changes) -> None:
     for blob in changes.blobs:
         await transaction.send(sql.PUT_BLOB, tenant, blob.sha256, blob.media_type, blob.data)
         await transaction.send(sql.PUT_BLOB_REF, tenant, changes.session_id, blob.sha256)
+    if (conversation := changes.conversation) is not None:
+        mine = (tenant, changes.session_id, conversation.engine)
+        await transaction.send(sql.PUT_CONVERSATION, *mine, conversation.reference, conversation.knows, at)
+        await transaction.send(sql.CUT_CONVERSATION, *mine, conversation.start)
+        if conversation.lines:
+            await transaction.send(sql.PUT_CONVERSATION_LINES, *mine, conversation.start, list(conversation.lines))
     if changes.receipt is not None:
         receipt = changes.receipt
         await transaction.send(sql.KEEP_RECEIPT, receipt.status, receipt.body, *place_of(receipt.key))

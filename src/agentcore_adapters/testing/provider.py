@@ -19,6 +19,7 @@ from attrs import asdict, define, field
 from agentcore_adapters.testing.scenario import (
     Scenario,
     anthropic_events,
+    anthropic_message,
     error_frame,
     openai_events,
     scenario_of,
@@ -76,6 +77,10 @@ class StubProvider:
         call = Call(path, headers, content, time.monotonic())
         self.calls.append(call)
         route = path.partition("?")[0]
+        if method == "HEAD":
+            return await _whole(writer, 200, None)
+        if method == "POST" and route.endswith("/messages/count_tokens"):
+            return await _whole(writer, 200, {"input_tokens": 25})
         if method == "POST" and route.endswith("/messages"):
             return await self._model("anthropic", call, reader, writer)
         if method == "POST" and route.endswith("/chat/completions"):
@@ -95,6 +100,9 @@ class StubProvider:
             return await _whole(writer, refusal, error, {"retry-after": "0"})
         message_id = f"msg_{next(self._numbers)}"
         model = str(call.body.get("model", "stub"))
+        if wire == "anthropic" and not call.body.get("stream"):
+            call.finished = True
+            return await _whole(writer, 200, anthropic_message(scenario, model, message_id))
         with_usage = bool(call.body.get("stream_options", {}).get("include_usage"))
         frames = (
             anthropic_events(scenario, model, message_id)
@@ -209,7 +217,7 @@ async def read_request(reader: asyncio.StreamReader) -> tuple[str, str, dict[str
 
 
 async def _whole(writer: asyncio.StreamWriter, status: int, body: object, more: dict[str, str] | None = None) -> bool:
-    content = json.dumps(body).encode()
+    content = json.dumps(body).encode() if body is not None else b""
     headers = {"content-type": "application/json", "content-length": str(len(content))} | (more or {})
     head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
     writer.write(f"HTTP/1.1 {status} {REASONS.get(status, 'Error')}\r\n{head}\r\n".encode() + content)

@@ -1,10 +1,12 @@
 """What the stub provider is told to do, by markers in the conversation.
 
-Law: the active markers are those of the newest user message that has any.  Tools are called until a result of one
-has come back (with ``loop``: again and again); several markers are parallel calls.
+Law: the active markers are those of the newest user message that has any, and in it of its last block that has any.
+Tools are called until a result of one has come back (with ``loop``: again and again; with ``insist``: until one
+that is no error); several markers are parallel calls.
 
-    [[tool:NAME:{json}]] [[loop]] [[after:TEXT]] [[say:TEXT]] [[words:N]] [[slow:S]] [[think]] [[http:STATUS]]
-    [[http:STATUS:TIMES]] [[err_mid]] [[drop]] [[eof]] [[hang]] [[overflow]] [[refuse_image]] [[no_usage]]
+    [[tool:NAME:{json}]] [[loop]] [[insist]] [[after:TEXT]] [[say:TEXT]] [[words:N]] [[slow:S]] [[think]]
+    [[http:STATUS]] [[http:STATUS:TIMES]] [[err_mid]] [[drop]] [[eof]] [[hang]] [[overflow]]
+    [[refuse_image]] [[no_usage]]
 """
 
 import json
@@ -14,6 +16,7 @@ from typing import Any
 from attrs import field, frozen
 
 MARKER = re.compile(r"\[\[(\w+)(?::((?:[^\]]|\](?!\]))*))?\]\]")
+USAGE = {"input_tokens": 25, "cache_creation_input_tokens": 3, "cache_read_input_tokens": 7, "output_tokens": 1}
 IMAGES = frozenset({"image", "image_url", "document", "file"})
 
 
@@ -47,13 +50,14 @@ class Scenario:
 def scenario_of(body: dict[str, Any]) -> Scenario:
     """Read the markers of a request to either wire."""
     messages = body.get("messages", [])
-    texts = [_text(message.get("content")) if message.get("role") == "user" else "" for message in messages]
+    texts = [_newest(message.get("content")) if message.get("role") == "user" else "" for message in messages]
     place = next((i for i in reversed(range(len(texts))) if MARKER.search(texts[i])), None)
     last = next((text for text in reversed(texts) if text), "")
     markers = [(match[1], match[2] or "") for match in MARKER.finditer(texts[place])] if place is not None else []
     flags = dict(markers)
     plain = MARKER.sub("", last).strip()
-    results = [result for message in messages[(place or 0) + 1 :] for result in _results(message)]
+    after = messages[(place or 0) + 1 :]
+    results = [result for message in after for result in _results(message, with_errors="insist" not in flags)]
     tools = tuple((name, text or "{}") for kind, value in markers if kind == "tool"
                   for name, _, text in [value.partition(":")])  # fmt: skip
     if results and "loop" not in flags:
@@ -71,9 +75,8 @@ def scenario_of(body: dict[str, Any]) -> Scenario:
 
 def anthropic_events(scenario: Scenario, model: str, message_id: str) -> list[tuple[str, bytes]]:
     """Return the frames of an answer of ``/v1/messages``; the first of each pair is ``word`` for what may be slow."""
-    usage = {"input_tokens": 25, "cache_creation_input_tokens": 3, "cache_read_input_tokens": 7, "output_tokens": 1}
     head = {"id": message_id, "type": "message", "role": "assistant", "model": model, "content": []}
-    frames = [("", _anthropic("message_start", message=head | {"stop_reason": None, "usage": usage}))]
+    frames = [("", _anthropic("message_start", message=head | {"stop_reason": None, "usage": USAGE}))]
     frames.append(("", _anthropic("ping")))
     index = 0
     if "think" in scenario:
@@ -103,6 +106,27 @@ def anthropic_events(scenario: Scenario, model: str, message_id: str) -> list[tu
     frames.append(("", _anthropic("message_delta", delta=reason, usage={"output_tokens": 42})))
     frames.append(("end", _anthropic("message_stop")))
     return frames
+
+
+def anthropic_message(scenario: Scenario, model: str, message_id: str) -> dict[str, Any]:
+    """Return the same answer in one piece."""
+    content: list[dict[str, Any]] = []
+    if "think" in scenario:
+        content.append({"type": "thinking", "thinking": "Let me think.", "signature": "c2lnbmVk"})
+    content.append({"type": "text", "text": "".join(scenario.words)})
+    for number, (name, text) in enumerate(scenario.tools):
+        call = {"type": "tool_use", "id": f"toolu_{message_id}_{number}", "name": name, "input": json.loads(text)}
+        content.append(call)
+    return {
+        "id": message_id,
+        "type": "message",
+        "role": "assistant",
+        "model": model,
+        "content": content,
+        "stop_reason": "tool_use" if scenario.tools else "end_turn",
+        "stop_sequence": None,
+        "usage": USAGE | {"output_tokens": 42},
+    }
 
 
 def openai_events(scenario: Scenario, model: str, message_id: str, *, with_usage: bool) -> list[tuple[str, bytes]]:
@@ -150,13 +174,24 @@ def _data(body: dict[str, Any]) -> bytes:
     return b"data: " + json.dumps(body).encode() + b"\n\n"
 
 
-def _results(message: dict[str, Any]) -> list[str]:
+def _results(message: dict[str, Any], *, with_errors: bool) -> list[str]:
     """Return the results of tools that a message of either wire brings."""
     content = message.get("content")
     if message.get("role") == "tool":
         return [_text(content)]
     blocks = content if isinstance(content, list) else []
-    return [_text(block.get("content")) for block in blocks if block.get("type") == "tool_result"]
+    return [
+        _text(block.get("content"))
+        for block in blocks
+        if block.get("type") == "tool_result" and (with_errors or not block.get("is_error"))
+    ]
+
+
+def _newest(content: object) -> str:
+    """Return the last block that has markers, for what stands before it may be quoted; else all text."""
+    blocks = content if isinstance(content, list) else []
+    texts = [block.get("text", "") for block in blocks if block.get("type") == "text"]
+    return next((text for text in reversed(texts) if MARKER.search(text)), _text(content))
 
 
 def _text(content: object) -> str:

@@ -14,6 +14,7 @@ from agentcore.events import (
     Event,
     OAuthPrompted,
     Prompted,
+    ResumeLost,
     SessionClosed,
     SessionOpened,
     SessionRenamed,
@@ -152,6 +153,8 @@ def event_payload(event: Event, text: str) -> tuple[str, dict[str, Any]]:
             return "cancelled", {"message": event.message, "code": event.code.value}
         case OAuthPrompted():
             return "oauth_prompt", {"provider": event.provider, "url": event.url}
+        case ResumeLost():
+            return "resume_lost", {"engineType": event.engine}
         case TaskQueued() | TaskStarted() | TaskParked() | TaskResumed() | TaskRequeued():
             raise AssertionError("named by STATUS")
         case CancelRequested() | ReplyDelivered():

@@ -27,6 +27,7 @@ from agentcore.messages import FilePart, Role, TextPart, ThinkingPart
 from agentcore.ports import Fenced, Leases, Stale, Store
 from agentcore.receive import receive
 from agentcore.task import Decision, TaskStatus
+from agentcore.testing.contracts.conversation import ConversationContract
 from agentcore.testing.contracts.erasing import ErasingContract
 from agentcore.testing.making import OTHER, TENANT, a_prompt, a_talk, an_approval, an_id, now
 from agentcore.usage import Usage
@@ -34,7 +35,7 @@ from agentcore.usage import Usage
 USAGE = Usage(model="m", input_tokens=10, output_tokens=5)
 
 
-class StoreContract(ErasingContract):
+class StoreContract(ErasingContract, ConversationContract):
     """Give it fixtures ``store`` and ``leases`` over the same, empty truth."""
 
     pytestmark = pytest.mark.anyio
