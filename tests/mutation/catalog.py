@@ -17,7 +17,7 @@ CORE = Look(
     tuple(f"tests/core/test_{name}.py" for name in ("turn", "due", "receive", "obey", "task", "admission", "session"))
 )
 BY_HAND = Look(("tests/shell",))
-FOLLOW = Look(("tests/core/test_follow.py",))
+FOLLOW = Look(("tests/core/test_follow.py", "tests/core/test_follow_edges.py"))
 MEMORY = Look(("tests/contract/test_memory.py",))
 POSTGRES = Look(("tests/contract/test_postgres.py",))
 SEEDS = Look(("tests/mutation/seeds.py",))

@@ -83,4 +83,12 @@ REDUNDANT: Mapping[str, str] = {
         "Whoever is lost or has let go moves nothing; it saves a look at the table."
     ),
     "reading Reading.move: without changes.live in changes.live and (not self.is_muted)": "Telling nothing is silence.",
+    "pulse Pulse.beat: never if not readings": "Renewing nothing renews nothing; it saves the way.",
+    "pulse Pulse.beat: without lane.reading is not reading in lane.reading is not reading or not "
+    "reading.turn.task.driven": "A reading that its lane has left has let its task go.",
+    "pulse Pulse.beat: without not reading.turn.task.driven in lane.reading is not reading or not "
+    "reading.turn.task.driven": "A reading that has let its task go is left by its lane, and losing it stops nothing.",
+    "pulse Pulse.heads: never if not listened": "The heads of no logs are told to nobody.",
+    "pulse Pulse.sweep: never if self.house.is_draining": "A lane of a node that goes away takes nothing.",
+    "node open_runtime: no shield": "Whoever cancels a node cancels its work too; its leases run out and bring it back.",
 }
