@@ -90,5 +90,5 @@ REDUNDANT: Mapping[str, str] = {
     "reading.turn.task.driven": "A reading that has let its task go is left by its lane, and losing it stops nothing.",
     "pulse Pulse.heads: never if not listened": "The heads of no logs are told to nobody.",
     "pulse Pulse.sweep: never if self.house.is_draining": "A lane of a node that goes away takes nothing.",
-    "node open_runtime: no shield": "Whoever cancels a node cancels its work too; its leases run out and bring it back.",
+    "node open_runtime: no shield": "Whoever cancels a node cancels its work too; its leases bring it back.",
 }
