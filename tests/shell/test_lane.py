@@ -53,6 +53,8 @@ async def test_a_lane_is_kept_while_it_drives_and_forgotten_then(node: Node) -> 
     await node.say(task, TextDelta("x"), Finished())
     assert len(node.runtime.lanes) == 0
     assert node.runtime.lanes.is_quiet
+    await node.runtime.lanes.reconcile(TENANT, task.session_id)  # and there is nothing to take
+    assert len(node.runtime.lanes) == 0
 
 
 async def test_a_lane_is_one_for_a_session(node: Node) -> None:

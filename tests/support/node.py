@@ -92,3 +92,4 @@ async def opened_node() -> AsyncIterator[Node]:
 async def a_node() -> AsyncIterator[Node]:
     async with opened_node() as node:
         yield node
+        assert node.runtime.counts.failed == 0  # work that runs on its own fails unheard
