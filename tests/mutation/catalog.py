@@ -14,18 +14,16 @@ from tests.mutation.plants import PLANTS, Plant
 
 SOURCES = Path(__file__).parent.parent.parent / "src"
 CORE = Look(
-    tuple(f"tests/core/test_{name}.py" for name in ("turn", "due", "receive", "obey", "task", "admission", "session"))
+    tuple(
+        f"tests/core/test_{name}.py"
+        for name in ("turn", "due", "receive", "obey", "task", "admission", "approval", "session")
+    )
 )
 BY_HAND = Look(("tests/shell",))
-FOLLOW = Look(("tests/core/test_follow.py",))
+FOLLOW = Look(("tests/core/test_follow.py", "tests/core/test_follow_edges.py"))
 MEMORY = Look(("tests/contract/test_memory.py",))
 POSTGRES = Look(("tests/contract/test_postgres.py",))
 SEEDS = Look(("tests/mutation/seeds.py",))
-STORIES = Look(
-    ("tests/hazards/test_s_state_and_races.py", "tests/hazards/test_c_liveness.py"),
-    "memory and not S3_ and not S1_races",
-    whole=True,
-)
 GUARDS = Look(("tests/adapters/test_postgres_guards.py",))
 STREAMS = Look(("tests/hazards/test_e_events.py",), "memory and not E3_", whole=True)
 BILLING = Look(("tests/hazards/test_b_billing.py",), "memory and B2", whole=True)
@@ -46,10 +44,9 @@ STORES: Mapping[str, tuple[Look, ...]] = {
     "postgres/errors": (GUARDS,),
 }
 SHELL: Mapping[str, tuple[Look, ...]] = {
-    **dict.fromkeys(("lane", "lanes", "reading", "pulse", "node", "runtime"), (BY_HAND, SEEDS)),
+    **dict.fromkeys(("lane", "lanes", "reading", "pulse", "node", "runtime", "asking"), (BY_HAND, SEEDS)),
     "follow": (FOLLOW, SEEDS),
     "feed": (SEEDS, STREAMS),
-    "asking": (CORE, STORIES),
     "relay": (BY_HAND, BILLING),
 }
 

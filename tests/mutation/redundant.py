@@ -83,4 +83,28 @@ REDUNDANT: Mapping[str, str] = {
         "Whoever is lost or has let go moves nothing; it saves a look at the table."
     ),
     "reading Reading.move: without changes.live in changes.live and (not self.is_muted)": "Telling nothing is silence.",
+    "pulse Pulse.beat: never if not readings": "Renewing nothing renews nothing; it saves the way.",
+    "pulse Pulse.beat: without lane.reading is not reading in lane.reading is not reading or not "
+    "reading.turn.task.driven": "A reading that its lane has left has let its task go.",
+    "pulse Pulse.beat: without not reading.turn.task.driven in lane.reading is not reading or not "
+    "reading.turn.task.driven": "A reading that has let its task go is left by its lane, and losing it stops nothing.",
+    "pulse Pulse.heads: never if not listened": "The heads of no logs are told to nobody.",
+    "pulse Pulse.sweep: never if self.house.is_draining": "A lane of a node that goes away takes nothing.",
+    "node open_runtime: no shield": "Whoever cancels a node cancels its work too; its leases bring it back.",
+    "postgres.books PostgresBooks.take_events.work: never if not taken": "By no ids no events are read.",
+    "lane Lane._take: without command is not None in command is not None and (not isinstance(command, Stop))": (
+        "For the type checker: what is taken over is not over, so there is something to do."
+    ),
+    "lane Lane._take: without not isinstance(command, Stop) in command is not None and (not isinstance(command, "
+    "Stop))": ("For the type checker: what is not read cannot be stopped."),
+    "lane Lane._do_due: without reading.is_over in reading.is_over or reading.is_stopping": (
+        "A reading that is over moves nothing."
+    ),
+    "lane Lane._do_due: without reading.is_stopping in reading.is_over or reading.is_stopping": (
+        "A reading is stopped once, and its first word counts."
+    ),
+    "lane Lane._do_due: without reading.run is not None in isinstance(due, Continue) and reading.run is not None and "
+    "(not reading.is_over)": "For the type checker: a decision was asked for by a run.",
+    "lane Lane._do_due: no filter not approval.is_pending": "A task goes on only when nothing is pending.",
+    "lane Lane._read: never if self.reading is reading": "It has let go already unless its node was cancelled.",
 }

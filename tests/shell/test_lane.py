@@ -53,6 +53,8 @@ async def test_a_lane_is_kept_while_it_drives_and_forgotten_then(node: Node) -> 
     await node.say(task, TextDelta("x"), Finished())
     assert len(node.runtime.lanes) == 0
     assert node.runtime.lanes.is_quiet
+    await node.runtime.lanes.reconcile(TENANT, task.session_id)  # and there is nothing to take
+    assert len(node.runtime.lanes) == 0
 
 
 async def test_a_lane_is_one_for_a_session(node: Node) -> None:
@@ -297,3 +299,17 @@ async def test_what_an_engine_breaks_with_is_how_its_task_failed(node: Node) -> 
     await node.say(task, EngineFailed("ENGINE_AUTH", "The key is not valid."))
     view = await node.store.task(TENANT, task.task_id)
     assert (view.task.error_code, view.task.result) == (ErrorCode.ENGINE_AUTH, "The key is not valid.")
+
+
+@pytest.mark.parametrize("why", ["is_muted", "is_lost"])
+async def test_a_node_that_goes_away_waits_for_nothing_that_it_cannot_store(node: Node, why: str) -> None:
+    task = await node.ask()
+    _, reading = node.reading()
+    scope, reading._scope = reading._scope, anyio.CancelScope()  # an engine that does not stop
+    setattr(reading, why, True)
+    with anyio.fail_after(2):
+        await drain(node.runtime.house, node.runtime.lanes, 30.0)
+    reading.is_lost = True
+    scope.cancel()
+    await settled()
+    assert await node.status(task) is TaskStatus.RUNNING

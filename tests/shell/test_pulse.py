@@ -73,6 +73,8 @@ async def test_a_beat_whose_answer_is_late_loses_nothing(node: Node) -> None:
     renew = node.leases.renew
 
     class Late:
+        take = node.leases.take
+
         async def renew(self, leases: object) -> object:
             await node.say(task, Finished())
             return await renew(leases)  # type: ignore[arg-type]

@@ -441,3 +441,10 @@ async def test_a_commit_that_arrives_late_is_adopted_and_not_repeated(bench: Ben
     page = await bench.store.log(*bench.talk.place, 1, 100)
     assert [entry.event.tool_use_id for entry in page.entries if isinstance(entry.event, ToolUse)] == ["1", "2"]
     assert len(bench.reading.turn.said) == 2
+
+
+@pytest.mark.parametrize("why", ["lost", "muted"])
+async def test_nothing_but_the_last_word_moves_a_reading_that_may_not_tell(bench: Bench, why: str) -> None:
+    (bench.reading.lose if why == "lost" else bench.reading.distrust)()
+    assert not await bench.reading.move(lambda turn, at: obey(turn, Cancel(), at))
+    assert (await bench.task()).status is TaskStatus.RUNNING

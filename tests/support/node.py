@@ -1,6 +1,7 @@
 """One node on manual time, whose rounds a test makes, and whose engine it moves by hand."""
 
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import anyio
 import pytest
@@ -71,8 +72,8 @@ async def settled() -> None:
         await anyio.lowlevel.checkpoint()
 
 
-@pytest.fixture(name="node")
-async def a_node() -> AsyncIterator[Node]:
+@asynccontextmanager
+async def opened_node() -> AsyncIterator[Node]:
     clock, puppet = ManualClock(now()), Puppet()
     store = MemoryStore(clock)
     leases = MemoryLeases(store.state, clock, ttl_s=1e5)
@@ -85,3 +86,10 @@ async def a_node() -> AsyncIterator[Node]:
             for run in runs:
                 run.say(None)
         await settled()
+
+
+@pytest.fixture(name="node")
+async def a_node() -> AsyncIterator[Node]:
+    async with opened_node() as node:
+        yield node
+        assert node.runtime.counts.failed == 0  # work that runs on its own fails unheard
