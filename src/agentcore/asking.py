@@ -10,11 +10,11 @@ from attrs import field, frozen
 
 from agentcore.admission import Prompt
 from agentcore.changes import Blob
+from agentcore.engine import Abilities
 from agentcore.errors import UnsupportedMedia
 from agentcore.ids import EngineName, InstanceId, TaskId
 from agentcore.messages import FilePart, TextPart
 from agentcore.policy import Policy
-from agentcore.ports import Abilities
 from agentcore.task import OnCrash, TaskParams
 
 DEADLINE_S = 3600.0

@@ -9,11 +9,12 @@ from collections.abc import Sequence
 
 from agentcore.changes import Conversation
 from agentcore.context import rendered, untold, window
+from agentcore.engine import Engine, EngineRequest
 from agentcore.errors import InstanceNotFound
 from agentcore.ids import InstanceId, TenantId
 from agentcore.instances import Instance
 from agentcore.messages import FilePart, Message, ToolUsePart
-from agentcore.ports import Engine, EngineRequest, Store
+from agentcore.ports import Store
 from agentcore.turn import Turn
 
 

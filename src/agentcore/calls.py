@@ -11,6 +11,7 @@ from typing import Any
 from attrs import define, evolve, field, frozen
 
 from agentcore.approval import Approval
+from agentcore.engine import EngineRequest
 from agentcore.events import (
     BlockEnded,
     CallClosed,
@@ -34,7 +35,6 @@ from agentcore.messages import (
     joined,
 )
 from agentcore.policy import Rule
-from agentcore.ports import EngineRequest
 from agentcore.tooling import ModelEvent, WantedCall
 
 GOOD_ID = re.compile("[A-Za-z0-9_-]{1,40}")  # what both providers take back in a history

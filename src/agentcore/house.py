@@ -11,9 +11,10 @@ import structlog
 from anyio.abc import TaskGroup
 from attrs import define, field
 
+from agentcore.engine import Engines
 from agentcore.errors import Unavailable
 from agentcore.ids import NodeId
-from agentcore.ports import Bus, Clock, Engines, Leases, Store
+from agentcore.ports import Bus, Clock, Leases, Store
 
 log = structlog.get_logger("agentcore.house")
 Ts = TypeVarTuple("Ts")

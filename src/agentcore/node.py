@@ -11,11 +11,12 @@ import anyio
 from anyio import CancelScope, move_on_after
 
 from agentcore.books import Sink
+from agentcore.engine import Engines
 from agentcore.house import House
 from agentcore.ids import NodeId
 from agentcore.lanes import Lanes
 from agentcore.policy import Policy
-from agentcore.ports import Bus, Clock, Engines, Hosts, Leases, Store
+from agentcore.ports import Bus, Clock, Hosts, Leases, Store
 from agentcore.prompts import PromptBuilder
 from agentcore.pulse import Periods, Pulse
 from agentcore.relay import Relay

@@ -23,13 +23,14 @@ from attrs import define, evolve, field
 from agentcore.briefing import engine_request
 from agentcore.changes import Changes, Said
 from agentcore.commands import HandBack, Recover
+from agentcore.engine import Run
 from agentcore.errors import ContextTooLarge, EngineFailed, StoreUnavailable, TaskConflict
 from agentcore.events import Broke, Ended, EngineEvent, Finished
 from agentcore.follow import Live
 from agentcore.house import House
 from agentcore.ids import ChangeId, SessionId
 from agentcore.obey import obey
-from agentcore.ports import Committed, Fenced, Grant, Lease, Run, Stale
+from agentcore.ports import Committed, Fenced, Grant, Lease, Stale
 from agentcore.receive import receive
 from agentcore.task import ErrorCode, TaskStatus
 from agentcore.turn import Turn

@@ -10,9 +10,9 @@ from typing import Any, Protocol
 
 from attrs import field, frozen
 
+from agentcore.engine import Abilities, EngineRequest
 from agentcore.events import BlockEnded, CallClosed, CallCounted, CallOpened, TextDelta, ThinkingDelta
 from agentcore.ids import EngineName, SessionId, TaskId
-from agentcore.ports import Abilities, EngineRequest
 
 
 @frozen(kw_only=True)

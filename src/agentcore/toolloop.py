@@ -21,6 +21,7 @@ from attrs import define, evolve, field
 
 from agentcore.approval import Approval, input_hash
 from agentcore.calls import Call, Conversation
+from agentcore.engine import Abilities, EngineRequest
 from agentcore.events import (
     ApprovalRequired,
     Broke,
@@ -32,7 +33,6 @@ from agentcore.events import (
 )
 from agentcore.ids import ApprovalId, EngineName
 from agentcore.policy import Policy, Rule
-from agentcore.ports import Abilities, EngineRequest
 from agentcore.task import Decision, ErrorCode
 from agentcore.tooling import NO_TOOL, Model, Tool, Toolbox, ToolCall, ToolOutput, WantedCall
 

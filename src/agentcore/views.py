@@ -11,13 +11,14 @@ from attrs import frozen
 from agentcore.books import Delivery, DeliveryState, GroupBy, UsageReport
 from agentcore.caller import Caller, Role
 from agentcore.changes import Blob
+from agentcore.engine import EngineState
 from agentcore.feed import HEARTBEAT_S, Feed, Latest
 from agentcore.follow import Cursor
 from agentcore.house import House
 from agentcore.ids import EngineName, SessionId, TaskId
 from agentcore.instances import ENGINE as REMOTE
 from agentcore.messages import Message
-from agentcore.ports import EngineState, SessionView, Snapshot, Store, TaskView
+from agentcore.ports import SessionView, Snapshot, Store, TaskView
 
 
 @frozen

@@ -15,10 +15,11 @@ import anyio
 from attrs import evolve, frozen
 
 from agentcore.books import Sink
+from agentcore.engine import Engines
 from agentcore.ids import EngineName, NodeId
 from agentcore.node import open_runtime
 from agentcore.policy import APPROVAL_S, Policy, Rule
-from agentcore.ports import Engines, Leases, Store
+from agentcore.ports import Leases, Store
 from agentcore.prompts import PromptBuilder
 from agentcore.pulse import Periods
 from agentcore.runtime import Runtime

@@ -32,6 +32,8 @@ MAY = """
     idempotency_key    app SELECT INSERT UPDATE DELETE  worker SELECT DELETE
     blob               app SELECT INSERT DELETE         worker SELECT DELETE
     blob_ref           app SELECT INSERT                worker SELECT
+    conversation       app SELECT INSERT UPDATE         worker SELECT
+    conversation_line  app SELECT INSERT DELETE         worker SELECT
     instance           app SELECT INSERT UPDATE DELETE  worker SELECT
     task_transition    app SELECT                       worker SELECT
     schema_migration   app                              worker SELECT                 service SELECT

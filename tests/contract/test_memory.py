@@ -5,9 +5,10 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from agentcore.changes import Receipt
+from agentcore.engine import Engine
 from agentcore.errors import KeyInFlight
 from agentcore.events import ToolResult
-from agentcore.ports import RESERVED_S, Engine, Lease, Stale
+from agentcore.ports import RESERVED_S, Lease, Stale
 from agentcore.testing.contracts import (
     BooksContract,
     BusContract,

@@ -79,7 +79,7 @@ def test_a_reset_is_the_last_word_of_a_page() -> None:
 
 @pytest.mark.parametrize(
     ("shown", "is_driven", "head", "steps"),
-    [(7, False, 3, [TAIL_LOST]), (7, True, 3, []), (5, False, 3, []), (7, False, 4, [Need.LOG]), (7, False, 2, [])],
+    [(7, False, 3, [TAIL_LOST]), (7, True, 3, []), (5, False, 3, []), (7, False, 4, [EXPIRED]), (7, False, 2, [])],
 )
 def test_a_tail_that_nobody_can_say_is_lost(shown: int, is_driven: bool, head: int, steps: list[object]) -> None:
     assert list(a_follower(shown).read(a_page(head=head, is_driven=is_driven))) == steps

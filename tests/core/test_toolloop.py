@@ -10,6 +10,7 @@ import pytest
 from attrs import define, evolve, field
 
 from agentcore.approval import Approval, input_hash
+from agentcore.engine import Abilities, EngineRequest
 from agentcore.errors import EngineFailed
 from agentcore.events import (
     ApprovalRequired,
@@ -27,7 +28,6 @@ from agentcore.events import (
 from agentcore.ids import ApprovalId, EngineName
 from agentcore.messages import Message, Role, TextPart, ThinkingPart, ToolResultPart, ToolUsePart
 from agentcore.policy import Policy, Rule
-from agentcore.ports import Abilities, EngineRequest
 from agentcore.task import Decision, ErrorCode
 from agentcore.testing.contracts.engine import a_request
 from agentcore.testing.making import an_id, now

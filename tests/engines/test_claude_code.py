@@ -14,6 +14,7 @@ from attrs import evolve
 from tests.support.claude import KEY, decided, is_there, made, program_for, touching
 
 from agentcore.changes import Blob, Conversation
+from agentcore.engine import EngineRequest
 from agentcore.errors import EngineFailed
 from agentcore.events import (
     ApprovalRequired,
@@ -32,7 +33,6 @@ from agentcore.events import (
 )
 from agentcore.ids import MessageId
 from agentcore.messages import FilePart, TextPart
-from agentcore.ports import EngineRequest
 from agentcore.task import ErrorCode
 from agentcore.testing.contracts import EngineContract
 from agentcore.testing.contracts.engine import a_request

@@ -10,10 +10,10 @@ from attrs import evolve
 from tests.support.acting import RULES, Effects
 
 from agentcore.changes import Blob
+from agentcore.engine import Engine, EngineRequest
 from agentcore.errors import EngineFailed
 from agentcore.events import BlockEnded, CallClosed, CallOpened, EngineEvent, Finished, TextDelta, ThinkingDelta
 from agentcore.messages import FilePart, TextPart
-from agentcore.ports import Engine, EngineRequest
 from agentcore.task import ErrorCode
 from agentcore.testing.contracts import EngineContract
 from agentcore.testing.contracts.engine import a_request

@@ -17,7 +17,8 @@ from attrs import define, evolve
 
 from agentcore import relay
 from agentcore.changes import Changes
-from agentcore.ports import Engines, Lease
+from agentcore.engine import Engines
+from agentcore.ports import Lease
 from agentcore.pulse import Periods
 from agentcore.runtime import Runtime
 from agentcore.task import ApprovalRequested, CancelRequested, TaskEnd, TaskParked, TaskRequeued

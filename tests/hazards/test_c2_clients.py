@@ -12,10 +12,11 @@ from websockets.exceptions import ConnectionClosed
 
 from agentcore.briefing import engine_request
 from agentcore.changes import Changes, Receipt, ReceiptKey
+from agentcore.engine import EngineRequest
 from agentcore.errors import StoreUnavailable
 from agentcore.follow import Head
 from agentcore.ids import ChangeId, TaskId, TenantId
-from agentcore.ports import Committed, EngineRequest, Lease, Leases, Store
+from agentcore.ports import Committed, Lease, Leases, Store
 from agentcore.testing.chaos import CALM, Fate, Flaky
 from agentcore_adapters.postgres.connection import REQUESTS, Transaction, open_database
 from agentcore_http.client import Client

@@ -13,8 +13,9 @@ from tests.support.acting import RULES, Acting, Effects, acting
 from tests.support.database import Server, ask
 from tests.support.server import FINAL
 
+from agentcore.engine import Engine, EngineRequest
 from agentcore.events import ApprovalRequired, EngineEvent
-from agentcore.ports import Engine, EngineRequest, Leases, Store
+from agentcore.ports import Leases, Store
 from agentcore.toolloop import LoopRun
 from agentcore_adapters.memory.clock import SystemClock
 from agentcore_adapters.memory.leases import MemoryLeases

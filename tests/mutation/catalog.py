@@ -16,7 +16,18 @@ SOURCES = Path(__file__).parent.parent.parent / "src"
 CORE = Look(
     tuple(
         f"tests/core/test_{name}.py"
-        for name in ("turn", "due", "receive", "obey", "task", "admission", "approval", "session")
+        for name in (
+            "turn",
+            "due",
+            "receive",
+            "obey",
+            "task",
+            "admission",
+            "approval",
+            "session",
+            "replying",
+            "instances",
+        )
     )
 )
 BY_HAND = Look(("tests/shell",))
@@ -26,13 +37,18 @@ POSTGRES = Look(("tests/contract/test_postgres.py",))
 SEEDS = Look(("tests/mutation/seeds.py",))
 GUARDS = Look(("tests/adapters/test_postgres_guards.py",))
 STREAMS = Look(("tests/hazards/test_e_events.py",), "memory and not E3_", whole=True)
+TOOLS = Look(
+    ("tests/core/test_toolloop.py", "tests/core/test_canonical.py", "tests/hazards/test_p_approvals.py"), whole=True
+)
+REMOTE = Look(("tests/hazards/test_r_remote.py", "tests/hazards/test_r_callbacks.py"), "memory", whole=True)
 BILLING = Look(("tests/hazards/test_b_billing.py",), "memory and B2", whole=True)
 
 DOMAIN: Mapping[str, tuple[Look, ...]] = {
     **dict.fromkeys(
-        ("task", "turn", "receive", "obey", "ending", "admission", "approval", "session"),
+        ("task", "turn", "receive", "obey", "ending", "admission", "approval", "session", "replying", "instances"),
         (CORE, MEMORY, SEEDS),
     ),
+    **dict.fromkeys(("policy", "canonical", "calls"), (TOOLS,)),
 }
 STORES: Mapping[str, tuple[Look, ...]] = {
     **dict.fromkeys(("memory/state", "memory/store", "memory/leases", "memory/books"), (MEMORY, SEEDS)),
@@ -46,6 +62,8 @@ STORES: Mapping[str, tuple[Look, ...]] = {
 SHELL: Mapping[str, tuple[Look, ...]] = {
     **dict.fromkeys(("lane", "lanes", "reading", "pulse", "node", "runtime", "asking"), (BY_HAND, SEEDS)),
     "follow": (FOLLOW, SEEDS),
+    "toolloop": (TOOLS,),
+    "remote": (REMOTE,),
     "feed": (SEEDS, STREAMS),
     "relay": (BY_HAND, BILLING),
 }
@@ -66,7 +84,20 @@ LEFT_OUT = frozenset(
             "house",
             "ids",
         ),
-        *("messages", "ports", "prompts", "seal", "usage", "views", "memory/__init__", "memory/bus", "memory/clock"),
+        *(
+            "engine",
+            "messages",
+            "ports",
+            "reply",
+            "tooling",
+            "prompts",
+            "seal",
+            "usage",
+            "views",
+            "memory/__init__",
+            "memory/bus",
+            "memory/clock",
+        ),
         *(f"postgres/{name}" for name in ("__init__", "binaries", "embedded", "guard", "migrate", "process", "reads")),
         *("postgres/maintenance", "postgres/rows", "postgres/runas"),
     }

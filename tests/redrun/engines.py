@@ -10,6 +10,7 @@ import anyio
 from attrs import define, field
 
 from agentcore.approval import Approval, input_hash
+from agentcore.engine import EngineRequest
 from agentcore.errors import EngineFailed
 from agentcore.events import (
     ApprovalRequired,
@@ -24,7 +25,6 @@ from agentcore.events import (
 )
 from agentcore.ids import MessageId, SessionId, TaskId
 from agentcore.messages import FilePart, Message, Part, Role, TextPart
-from agentcore.ports import EngineRequest
 from agentcore.task import Decision
 from agentcore.testing.making import an_id, now
 from agentcore.testing.scripted import ScriptedEngine, ScriptedRun

@@ -14,8 +14,8 @@ import structlog
 from attrs import define, field
 from litestar.exceptions import ClientException, NotFoundException, PermissionDeniedException
 
+from agentcore.engine import EngineRequest
 from agentcore.messages import FilePart, Message, Role, TextPart
-from agentcore.ports import EngineRequest
 from agentcore_adapters.memory.clock import SystemClock
 from tests.redrun.engines import Engine, EngineRegistry, make_message, make_request
 from tests.redrun.tables import Database, Gateway, Json, MessageRow, Repository, Session, Task, UsageRow

@@ -11,10 +11,11 @@ from agentcore.asking import Ask, Attachment, resolved
 from agentcore.books import EventId
 from agentcore.caller import Caller, Role
 from agentcore.commands import Decide
+from agentcore.engine import Abilities
 from agentcore.errors import NotFound, RoleRequired, SessionNotFound, ShuttingDown, UnsupportedMedia
 from agentcore.events import Finished, OAuthPrompted, TextDelta
 from agentcore.ids import SessionId, TaskId
-from agentcore.ports import Abilities
+from agentcore.policy import Policy
 from agentcore.runtime import Accepted, Runtime
 from agentcore.task import TaskStatus
 from agentcore.testing.making import TENANT, an_approval, an_id
@@ -71,7 +72,7 @@ async def test_a_prompt_goes_into_the_session_that_it_names(node: Node) -> None:
 async def test_cancelling_what_is_over_says_so(node: Node) -> None:
     task = await node.ask()
     await node.say(task, TextDelta("x"), Finished())
-    node.runtime.house.bus = None  # type: ignore[assignment] - nobody is asked to wait
+    node.runtime.house.bus = None  # type: ignore[assignment]  # nobody is asked to wait
     view, was_over = await node.runtime.cancel(ME, task.task_id, 1.0)
     assert (view.task.status, was_over) == (TaskStatus.COMPLETED, True)
 
@@ -101,7 +102,7 @@ async def test_attachments_go_only_to_an_engine_that_can_be_shown_them() -> None
     for files, can, is_let in (((), False, True), ((), True, True), ((file,), True, True), ((file,), False, False)):
         ask, abilities = Ask(text="x", attachments=files), Abilities(attachments=can)
         if is_let:
-            assert len(resolved(ask, TaskId("t"), NAME, abilities, "", None).blobs) == len(files)
+            assert len(resolved(ask, TaskId("t"), NAME, abilities, "", None, Policy()).blobs) == len(files)
             continue
         with pytest.raises(UnsupportedMedia):
-            resolved(ask, TaskId("t"), NAME, abilities, "", None)
+            resolved(ask, TaskId("t"), NAME, abilities, "", None, Policy())

@@ -7,8 +7,9 @@ from typing import Any
 import anyio
 from attrs import define, field
 
+from agentcore.engine import Engine
 from agentcore.policy import Policy, Rule
-from agentcore.ports import Engine, Leases, Store
+from agentcore.ports import Leases, Store
 from agentcore.tooling import Toolbox, Toolboxes
 from agentcore_adapters.engines.catalog import Catalog, Equipment, Listing
 from agentcore_adapters.engines.claude_api import ClaudeModel

@@ -10,9 +10,10 @@ import httpx2
 import msgspec
 from attrs import define, field, frozen
 
+from agentcore.engine import Engine, EngineState
 from agentcore.errors import UnknownEngine
 from agentcore.ids import EngineName
-from agentcore.ports import Engine, EngineState, Leases, Store
+from agentcore.ports import Leases, Store
 from agentcore.seal import Seal
 from agentcore.testing.scripted import ScriptedEngine
 from agentcore_adapters.engines.openclaw import CALLBACK, OpenClaw

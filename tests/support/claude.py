@@ -8,8 +8,8 @@ import pytest
 from attrs import evolve
 
 from agentcore.approval import Approval, OnReject, input_hash
+from agentcore.engine import EngineRequest
 from agentcore.events import ApprovalRequired
-from agentcore.ports import EngineRequest
 from agentcore.task import Decision
 from agentcore.testing.contracts.engine import a_request
 from agentcore_adapters.engines.claude_agent_sdk import ClaudeAgentSdk

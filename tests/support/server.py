@@ -14,10 +14,11 @@ from litestar import Litestar
 from websockets.asyncio.client import ClientConnection, connect
 
 from agentcore.books import Sink
+from agentcore.engine import Engines
 from agentcore.ids import EngineName
 from agentcore.node import open_runtime
 from agentcore.policy import Policy
-from agentcore.ports import Engines, Hosts, Leases, Store
+from agentcore.ports import Hosts, Leases, Store
 from agentcore.prompts import PromptBuilder
 from agentcore.pulse import Periods
 from agentcore.runtime import Runtime

@@ -13,6 +13,7 @@ import anyio
 from attrs import define, field
 
 from agentcore.approval import Approval
+from agentcore.engine import Abilities, EngineRequest, EngineState
 from agentcore.errors import EngineFailed, UnknownEngine
 from agentcore.events import (
     ApprovalRequired,
@@ -27,7 +28,7 @@ from agentcore.events import (
     ToolUse,
 )
 from agentcore.ids import ApprovalId, EngineName, TaskId
-from agentcore.ports import Abilities, Clock, EngineRequest, EngineState
+from agentcore.ports import Clock
 from agentcore.task import Decision, ErrorCode
 from agentcore.usage import Usage
 

@@ -7,10 +7,10 @@ import anyio
 from attrs import define, field
 
 from agentcore.approval import Approval
+from agentcore.engine import Abilities, EngineRequest, EngineState
 from agentcore.errors import UnknownEngine
 from agentcore.events import EngineEvent
 from agentcore.ids import EngineName, TaskId
-from agentcore.ports import Abilities, EngineRequest, EngineState
 
 NAME = EngineName("puppet")
 

@@ -21,6 +21,7 @@ import anyio
 from attrs import define, field, frozen
 
 from agentcore.approval import Approval
+from agentcore.engine import Abilities, EngineRequest, EngineState
 from agentcore.errors import EngineFailed, UnknownEngine
 from agentcore.events import (
     ApprovalRequired,
@@ -37,7 +38,6 @@ from agentcore.events import (
 )
 from agentcore.ids import ApprovalId, EngineName
 from agentcore.messages import FilePart, Role
-from agentcore.ports import Abilities, EngineRequest, EngineState
 from agentcore.task import Decision, ErrorCode
 from agentcore.usage import Outcome, Usage
 

@@ -14,10 +14,10 @@ from typing import Protocol
 
 from attrs import evolve, field, frozen
 
+from agentcore.engine import Abilities, Engine, EngineState
 from agentcore.errors import EngineUnavailable, UnknownEngine
 from agentcore.ids import EngineName
 from agentcore.policy import Policy
-from agentcore.ports import Abilities, Engine, EngineState
 from agentcore.seal import Seal
 from agentcore.tooling import Model, Toolbox, Toolboxes
 from agentcore.toolloop import CALL_S, ToolLoop

@@ -18,8 +18,8 @@ import anyio
 from attrs import define, field
 
 from agentcore.changes import Conversation
+from agentcore.engine import EngineRequest
 from agentcore.ids import EngineName
-from agentcore.ports import EngineRequest
 from agentcore_adapters.engines import claude_turn as turn
 from agentcore_adapters.engines.claude_child import Child, Frame, log, running
 from agentcore_adapters.engines.claude_code_cli import HOOK_S, ClaudeCodeCli, ClaudeCodeRun

@@ -10,6 +10,7 @@ import msgspec
 from attrs import define, evolve, field
 from msgspec import Struct
 
+from agentcore.engine import Abilities, EngineRequest
 from agentcore.events import BlockEnded, CallClosed, CallCounted, CallOpened, TextDelta, ThinkingDelta
 from agentcore.ids import EngineName
 from agentcore.messages import (
@@ -21,7 +22,6 @@ from agentcore.messages import (
     ToolResultPart,
     ToolUsePart,
 )
-from agentcore.ports import Abilities, EngineRequest
 from agentcore.task import ErrorCode
 from agentcore.tooling import ModelEvent, Tool
 from agentcore.usage import Fidelity, Outcome, Usage

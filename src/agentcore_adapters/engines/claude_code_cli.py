@@ -16,9 +16,9 @@ from attrs import define, field
 
 from agentcore.approval import Approval
 from agentcore.changes import Conversation
+from agentcore.engine import Abilities, EngineRequest
 from agentcore.events import EngineEvent, Finished, ResumeLost
 from agentcore.ids import EngineName
-from agentcore.ports import Abilities, EngineRequest
 from agentcore.task import ErrorCode
 from agentcore.usage import Outcome, Price
 from agentcore_adapters.engines import claude_turn as turn

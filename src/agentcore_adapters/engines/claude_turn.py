@@ -19,6 +19,7 @@ from attrs import define, field, frozen
 
 from agentcore.approval import Approval, input_hash
 from agentcore.context import CONTINUE
+from agentcore.engine import EngineRequest
 from agentcore.errors import EngineFailed
 from agentcore.events import ApprovalRequired, DecisionUsed
 from agentcore.ids import ApprovalId
@@ -34,7 +35,6 @@ from agentcore.messages import (
     clean,
     clean_json,
 )
-from agentcore.ports import EngineRequest
 from agentcore.task import Decision, ErrorCode
 from agentcore.usage import estimated_tokens
 from agentcore_adapters.engines.providers import failed, of_status

@@ -10,8 +10,8 @@ from contextlib import asynccontextmanager
 
 from attrs import define, evolve, field
 
+from agentcore.engine import Abilities, EngineRequest
 from agentcore.ids import EngineName
-from agentcore.ports import Abilities, EngineRequest
 from agentcore.tooling import ModelEvent, Tool
 from agentcore_adapters.engines.llama import LlamaHost
 from agentcore_adapters.engines.openai import OpenAiModel

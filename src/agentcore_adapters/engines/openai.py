@@ -11,6 +11,7 @@ import msgspec
 from attrs import define, evolve, field
 from msgspec import Struct
 
+from agentcore.engine import Abilities, EngineRequest
 from agentcore.events import BlockEnded, CallClosed, CallOpened, TextDelta, ThinkingDelta
 from agentcore.ids import EngineName
 from agentcore.messages import (
@@ -23,7 +24,6 @@ from agentcore.messages import (
     ToolResultPart,
     ToolUsePart,
 )
-from agentcore.ports import Abilities, EngineRequest
 from agentcore.task import ErrorCode
 from agentcore.tooling import ModelEvent, Tool
 from agentcore.usage import FREE, Fidelity, Outcome, Usage

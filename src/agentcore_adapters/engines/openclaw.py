@@ -15,11 +15,11 @@ import structlog
 from anyio import CancelScope
 from attrs import define, field, frozen
 
+from agentcore.engine import Abilities, EngineRequest
 from agentcore.errors import EngineFailed, HostNotAllowed, InstanceNotRunning
 from agentcore.events import CallClosed, CallOpened, EngineEvent
 from agentcore.ids import EngineName
 from agentcore.instances import ENGINE, Instance
-from agentcore.ports import Abilities, EngineRequest
 from agentcore.seal import Seal
 from agentcore.task import ErrorCode
 from agentcore.usage import Outcome, Usage, estimated_tokens

@@ -11,9 +11,9 @@ from typing import Any, Protocol, TypeVar
 
 import msgspec
 
+from agentcore.engine import EngineRequest
 from agentcore.errors import EngineFailed
 from agentcore.messages import FilePart
-from agentcore.ports import EngineRequest
 from agentcore.task import ErrorCode
 from agentcore.usage import estimated_tokens
 

@@ -151,7 +151,7 @@ class State:
             raise Stale("A session has at most one task that has begun.")
         for approval in changes.approvals:
             known = shelf.approvals.get(approval.id)
-            if known is None or known.is_pending:  # it is decided once
+            if known is None or known.is_pending or (approval.used and not known.used):  # decided once, used once
                 shelf.approvals[approval.id] = approval
         if changes.text_start is not None and changes.text_start != shelf.position:
             raise Stale("The text does not begin where the log's text ends.")

@@ -12,16 +12,7 @@ from agentcore.follow import Page
 from agentcore.ids import ChangeId, EngineName, InstanceId, SessionId, TaskId, TenantId
 from agentcore.instances import Instance
 from agentcore.messages import FilePart, Message, Role
-from agentcore.ports import (
-    RESERVED_S,
-    Clock,
-    Committed,
-    Lease,
-    SessionView,
-    Snapshot,
-    Stale,
-    TaskView,
-)
+from agentcore.ports import RESERVED_S, Clock, Committed, Lease, SessionView, Snapshot, Stale, TaskView
 from agentcore.session import Session
 from agentcore.task import Task, TaskStatus
 from agentcore.turn import Turn

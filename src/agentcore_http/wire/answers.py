@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from msgspec import Struct
 
 from agentcore.approval import Approval
+from agentcore.engine import EngineState
 from agentcore.ids import EngineName
 from agentcore.messages import (
     FilePart,
@@ -18,7 +19,7 @@ from agentcore.messages import (
     ToolResultPart,
     ToolUsePart,
 )
-from agentcore.ports import EngineState, SessionView, TaskView
+from agentcore.ports import SessionView, TaskView
 from agentcore.runtime import Accepted
 from agentcore.task import TaskStatus
 from agentcore.usage import Usage

@@ -5,6 +5,7 @@ import pytest
 from attrs import evolve
 
 from agentcore.approval import Approval, OnReject, input_hash
+from agentcore.engine import Engine, EngineRequest
 from agentcore.errors import EngineFailed
 from agentcore.events import (
     ApprovalRequired,
@@ -19,7 +20,6 @@ from agentcore.events import (
 )
 from agentcore.ids import MessageId, SessionId, TaskId
 from agentcore.messages import Message, Role, TextPart
-from agentcore.ports import Engine, EngineRequest
 from agentcore.task import Decision
 from agentcore.testing.making import an_id, now
 
