@@ -43,7 +43,7 @@ class Nowhere:
 
     def admit(self, host: str, port: int) -> str:  # noqa: ARG002 - the promise is the port's
         """Refuse."""
-        raise HostNotAllowed("Remote agents are not set up here: set AGENTCORE_INSTANCE_HOSTS.", "serverHost")
+        raise HostNotAllowed("Remote agents are not set up here: set AGENTCORE_BRIDGE_ALLOW.", "serverHost")
 
 
 @frozen(kw_only=True)

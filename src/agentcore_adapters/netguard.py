@@ -197,5 +197,5 @@ def _scheme(entry: Entry, address: Address) -> str:
 
 
 def _refusal() -> HostNotAllowed:
-    detail = "Remote agents may not live at this host and port; AGENTCORE_INSTANCE_HOSTS says where they may."
+    detail = "Remote agents may not live at this host and port; AGENTCORE_BRIDGE_ALLOW says where they may."
     return HostNotAllowed(detail, "serverHost")

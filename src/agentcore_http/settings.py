@@ -123,7 +123,7 @@ class Settings:
     public_url: str | None = _setting(
         _url, "Base URL under which others reach this server; bridges of remote agents call back there."
     )
-    instance_hosts: tuple[str, ...] | None = _setting(
+    bridge_allow: tuple[str, ...] | None = _setting(
         _hosts, "Where remote agents may live: names, addresses, networks; `http://` in front where TLS is not spoken."
     )
     deadline_seconds: float | None = _setting(_number, "Time a task has if its request does not say; 3600.")

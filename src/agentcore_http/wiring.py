@@ -218,12 +218,12 @@ def bridges(settings: Settings, seal: Seal) -> Bridges | None:
 
 def guard(settings: Settings) -> Guard | None:
     """Return what says where remote agents may live; None: nowhere."""
-    return Guard(allow_list(settings.instance_hosts)) if settings.instance_hosts else None
+    return Guard(allow_list(settings.bridge_allow)) if settings.bridge_allow else None
 
 
 def _no_bridges(settings: Settings) -> str:
-    if not settings.instance_hosts:
-        return "Set AGENTCORE_INSTANCE_HOSTS, which says where remote agents may live."
+    if not settings.bridge_allow:
+        return "Set AGENTCORE_BRIDGE_ALLOW, which says where remote agents may live."
     return "Set AGENTCORE_PUBLIC_URL, the base URL under which their bridges call back."
 
 

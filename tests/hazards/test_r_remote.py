@@ -308,11 +308,11 @@ async def test_T10_instance_sessions_bounded(remote: RemoteServed) -> None:
     assert sorted(paged) == sorted(mine)
 
 
-@pytest.mark.parametrize("missing", ["public_url", "instance_hosts"])
+@pytest.mark.parametrize("missing", ["public_url", "bridge_allow"])
 async def test_C10_bad_settings_refused(missing: str, tmp_path: Any) -> None:
     """An instance task without a public address: a problem that names the setting, and nothing is dispatched."""
     all_there = Settings(
-        data_dir=tmp_path, secret_key="k", public_url="http://127.0.0.1:1", instance_hosts=("127.0.0.1",)
+        data_dir=tmp_path, secret_key="k", public_url="http://127.0.0.1:1", bridge_allow=("127.0.0.1",)
     )
     settings: Settings = evolve(all_there, **{missing: None})
     async with stub_bridge() as bridge:
@@ -329,13 +329,13 @@ async def test_C10_bad_settings_refused(missing: str, tmp_path: Any) -> None:
 
 @pytest.mark.parametrize("word", ["10.0.0.0/33", "a b", "ftp://x", "127.1", "0x7f000001", "http://x:99999", "x."])
 def test_C10_a_malformed_allow_list_stops_the_start(word: str) -> None:
-    with pytest.raises(SettingsError, match="AGENTCORE_INSTANCE_HOSTS"):
-        load({"AGENTCORE_INSTANCE_HOSTS": f"bridge.example,{word}"})
+    with pytest.raises(SettingsError, match="AGENTCORE_BRIDGE_ALLOW"):
+        load({"AGENTCORE_BRIDGE_ALLOW": f"bridge.example,{word}"})
 
 
 def test_C10_all_that_bridges_need_is_set() -> None:
     settings = load(
-        {"AGENTCORE_INSTANCE_HOSTS": "http://10.0.0.5:8080, b.example", "AGENTCORE_PUBLIC_URL": "https://a.b/"}
+        {"AGENTCORE_BRIDGE_ALLOW": "http://10.0.0.5:8080, b.example", "AGENTCORE_PUBLIC_URL": "https://a.b/"}
     )
     bridges = wiring.bridges(settings, SEAL)
     assert bridges is not None
