@@ -25,7 +25,7 @@ class Counts:
     """What should stay zero, or nearly; tests and metrics read it."""
 
     lost: int = 0  #: Readings stopped because their lease could not be renewed in time.
-    late: int = 0  #: Engine events after the end of their task.
+    late: int = 0  #: Engine events after the end of their task, and callbacks that came late or again.
     refused: int = 0  #: Engine events for which the table has no row.
     failed: int = 0  #: Supervised work that raised.
     recovered: int = 0  #: Tasks taken over from a node that was lost.

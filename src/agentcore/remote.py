@@ -193,6 +193,8 @@ class Remote:
             receipt = webhook.id if webhook is not None else task_id
             with self.lanes.at(task.tenant_id, task.session_id) as lane:
                 await lane.obey(task_id, Deliver(reply=reply, receipt=receipt))
+        else:
+            self.house.counts.late += 1
         log.info("callback.received", task_id=task_id, counts=counts, ok=reply.ok, chars=len(reply.text))
         return counts
 

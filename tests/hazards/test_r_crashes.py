@@ -72,7 +72,7 @@ async def delivered(runtime: Runtime, asked: Json, text: str) -> bool:
 @pytest.mark.parametrize("when", ["before", "during", "waiting", "replied"])
 async def test_R3_dispatch_survives_crash(database: str | None, when: str) -> None:
     """The node is cut off before, during and after the send: another one asks under the same key, and concludes."""
-    async with short_leases(database, 0.6) as stores, stub_bridge() as bridge:
+    async with short_leases(database, 2.0) as stores, stub_bridge() as bridge:
         store, leases = stores
         line, engine = Line(), an_engine(GUARD)
         if when == "before":
@@ -85,6 +85,7 @@ async def test_R3_dispatch_survives_crash(database: str | None, when: str) -> No
             task_id = (await on_a_node(runtime, bridge.port)).task_id
             asked = await bridge.until_asked(task_id)
             line.is_cut = True
+            asked_before = len(bridge.asked)
             other = an_engine(GUARD)
             if when == "replied":  # while nobody drives it, and nobody is woken
                 async with a_node(stores, other, "n3") as third:
@@ -94,7 +95,7 @@ async def test_R3_dispatch_survives_crash(database: str | None, when: str) -> No
                     with anyio.fail_after(10):
                         while not any(r.turn.task.id == task_id for _, r in second.lanes.reading()):
                             await anyio.sleep(0.01)
-                    asked = await bridge.until_asked(task_id, len(bridge.asked) + (when != "before"))
+                    asked = await bridge.until_asked(task_id, asked_before + 1)
                     assert await delivered(second, asked, "stored")
                 view = await until(store, task_id, lambda view: view.task.is_final)
             await other.close()
@@ -139,7 +140,7 @@ async def test_R3_a_reply_that_comes_to_another_node_is_concluded_where_the_task
 
 
 async def test_R3_who_asked_to_fail_fails(database: str | None) -> None:
-    async with short_leases(database, 0.6) as stores, stub_bridge() as bridge:
+    async with short_leases(database, 2.0) as stores, stub_bridge() as bridge:
         store, leases = stores
         line, engine = Line(), an_engine(GUARD)
         async with a_node((Cut(store, line), Cut(leases, line)), engine) as runtime:

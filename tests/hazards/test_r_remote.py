@@ -197,7 +197,7 @@ async def test_R2_a_bridge_that_is_not_there_costs_nothing(remote: RemoteServed)
 
 
 async def test_R4_lost_callback_fails(remote: RemoteServed) -> None:
-    task, asked = await remote.asked("hello", deadlineSeconds=0.5)
+    task, asked = await remote.asked("hello", deadlineSeconds=1.5)
     ended = await remote.served.ended(task["taskId"])
     assert (ended["status"], ended["error"]["code"]) == ("failed", "BRIDGE_TIMEOUT")
     assert (await remote.answer(asked, result="late")).json() == RECEIVED
