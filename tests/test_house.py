@@ -27,7 +27,7 @@ def test_importing_the_core_pulls_no_technology() -> None:
 
 
 def test_engines_import_their_sdk_on_first_use() -> None:
-    code = "import agentcore_adapters.engines.catalog, sys; print(*sys.modules)"
+    code = "import agentcore_adapters.engines.catalog, agentcore_adapters.tools.mcp, sys; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not {"anthropic", "openai", "xllamacpp", "claude_agent_sdk", "mcp"} & set(done.stdout.split())
 

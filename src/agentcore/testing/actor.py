@@ -22,6 +22,7 @@ from agentcore.events import (
     CallOpened,
     EngineEvent,
     Finished,
+    Suspended,
     TextDelta,
     ThinkingDelta,
     ToolResult,
@@ -124,6 +125,7 @@ class ActorRun:
             approval_id=approval_id, tool_use_id=use_id, tool_name="rm", input={"path": use_id}, expires_at=expires_at
         )
         if self.random.random() < 0.4:  # it can suspend: the stream ends, and the decision begins another attempt
+            yield Suspended()
             raise _Suspended
         while use_id not in self.decided:
             self.changed = anyio.Event()

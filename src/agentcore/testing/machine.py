@@ -32,6 +32,7 @@ from agentcore.events import (
     CallClosed,
     CallOpened,
     Finished,
+    Suspended,
     TextDelta,
     TextSaid,
     ThinkingDelta,
@@ -193,11 +194,12 @@ class SessionMachine(RuleBasedStateMachine):
             )
         )
 
-    @rule(how=st.sampled_from(["finish", "finish", "end", "raise", "fail"]))
+    @rule(how=st.sampled_from(["finish", "finish", "end", "suspend", "raise", "fail"]))
     def stop_talking(self, how: str) -> None:
         """End the stream, one way or another."""
         failed = EngineFailed(ErrorCode.ENGINE_OVERLOADED, "busy")
-        self._say({"finish": Finished(), "end": None, "raise": RuntimeError("x"), "fail": failed}[how])
+        words = {"finish": Finished(), "suspend": Suspended(), "end": None, "raise": RuntimeError("x"), "fail": failed}
+        self._say(words[how])
 
     # ------------------------------------------------------------------------------------------- what time does
     @rule(node=st.integers(0, 1))

@@ -1,7 +1,5 @@
 """The engine ``openai``: Chat Completions, and the many servers that speak them."""
 
-import base64
-import json
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager
 from typing import TYPE_CHECKING, Any
@@ -14,19 +12,10 @@ from msgspec import Struct
 from agentcore.engine import Abilities, EngineRequest
 from agentcore.events import BlockEnded, CallClosed, CallOpened, TextDelta, ThinkingDelta
 from agentcore.ids import EngineName
-from agentcore.messages import (
-    FilePart,
-    Message,
-    Part,
-    Role,
-    TextPart,
-    ThinkingPart,
-    ToolResultPart,
-    ToolUsePart,
-)
 from agentcore.task import ErrorCode
 from agentcore.tooling import ModelEvent, Tool
 from agentcore.usage import FREE, Fidelity, Outcome, Usage
+from agentcore_adapters.engines.openai_wire import entries, function, joined
 from agentcore_adapters.engines.prices import cost_of, price_of
 from agentcore_adapters.engines.providers import (
     events,
@@ -37,7 +26,7 @@ from agentcore_adapters.engines.providers import (
     provider_errors,
     request_tokens,
 )
-from agentcore_adapters.engines.wanted import Gathering, Names, arguments_of, wire_name
+from agentcore_adapters.engines.wanted import Gathering, Names, arguments_of
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
@@ -183,7 +172,7 @@ class OpenAiModel:
     def body(self, request: EngineRequest, tools: Sequence[Tool]) -> dict[str, Any]:
         """Return the request as the wire has it."""
         system = [{"role": "system", "content": request.system_prompt}] if request.system_prompt else []
-        messages = _joined([entry for message in request.messages for entry in _entries(message, request)])
+        messages = joined([entry for message in request.messages for entry in entries(message, request)])
         body: dict[str, Any] = {
             "model": request.model or self.model,
             "messages": system + messages,
@@ -195,7 +184,7 @@ class OpenAiModel:
         if self.temperature is not None:
             body["temperature"] = self.temperature
         if tools:
-            body["tools"] = [{"type": "function", "function": _function(tool)} for tool in tools]
+            body["tools"] = [{"type": "function", "function": function(tool)} for tool in tools]
         return body
 
 
@@ -299,59 +288,3 @@ class _Heard:
                 return of_status(error["code"], error, self.request)
             return of_type(error.get("type"))
         return of_type("")
-
-
-def _entries(message: Message, request: EngineRequest) -> list[dict[str, Any]]:
-    """Return one message of ours as messages of the wire; tool results are messages of their own there."""
-    results = [
-        {"role": "tool", "tool_call_id": part.tool_use_id, "content": part.output}
-        for part in message.parts
-        if isinstance(part, ToolResultPart)
-    ]
-    text = "".join(part.text for part in message.parts if isinstance(part, TextPart))
-    if message.role is Role.ASSISTANT:
-        calls = [_call(part) for part in message.parts if isinstance(part, ToolUsePart)]
-        own: dict[str, Any] = {"role": "assistant", "content": text or None}
-        return [own | ({"tool_calls": calls} if calls else {})] if text or calls else []
-    if message.role is Role.TOOL:
-        return results
-    if any(isinstance(part, FilePart) for part in message.parts):
-        content = [block for part in message.parts if (block := _block(part, request)) is not None]
-        return [{"role": "user", "content": content}]
-    return [{"role": "user", "content": text}]
-
-
-def _joined(entries: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Make one of what the engine said and the calls it then made: to this wire both are one message."""
-    joined: list[dict[str, Any]] = []
-    for entry in entries:
-        last = joined[-1] if joined else {}
-        if entry["role"] == last.get("role") == "assistant" and "tool_calls" not in last:
-            text = (last["content"] or "") + (entry["content"] or "")
-            joined[-1] = last | entry | {"content": text or None}
-        else:
-            joined.append(entry)
-    return joined
-
-
-def _function(tool: Tool) -> dict[str, Any]:
-    return {"name": wire_name(tool.name), "description": tool.description, "parameters": tool.input_schema}
-
-
-def _call(part: ToolUsePart) -> dict[str, Any]:
-    function = {"name": wire_name(part.tool_name), "arguments": json.dumps(part.input)}
-    return {"id": part.tool_use_id, "type": "function", "function": function}
-
-
-def _block(part: Part, request: EngineRequest) -> dict[str, Any] | None:
-    match part:
-        case TextPart(text):
-            return {"type": "text", "text": text}
-        case FilePart():
-            data = base64.b64encode(request.blobs[part.sha256].data).decode()
-            url = f"data:{part.media_type};base64,{data}"
-            if part.is_image:
-                return {"type": "image_url", "image_url": {"url": url}}
-            return {"type": "file", "file": {"filename": part.file_name or "document.pdf", "file_data": url}}
-        case ThinkingPart() | ToolUsePart() | ToolResultPart():
-            return None

@@ -9,6 +9,7 @@ again when the connection is gone.  A server that cannot be started costs its to
 ``mcp_states`` and the log say so, and the keeper goes on trying.
 """
 
+import json
 import os
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -31,6 +32,7 @@ START_S = 15.0  # a server that is not there by then is waited for no longer
 AGAIN_S = 60.0  # its tools may change without a word
 STEADY_S = 10.0  # a connection that has lasted so long is made again at once
 BACKOFF_S = (0.1, 0.2, 1.0, 5.0, 15.0, 30.0)
+DESCRIPTION_CHARS = 4_000  # each of them is sent with each turn
 PATIENCE_S = 5.0  # a call waits that long for a connection that is being made again
 PASSED_ON = ("LANG", "LC_ALL", "LC_CTYPE")
 AWAY = "The tool's server cannot be reached now; the call was not made."
@@ -84,6 +86,8 @@ class McpServer:
             try:
                 result = await client.call_tool(name, call.input)
                 text = "\n".join(_text(block.model_dump(mode="json")) for block in result.content)
+                if not result.content and result.structured_content is not None:
+                    text = json.dumps(result.structured_content, ensure_ascii=False)
                 output.append(ToolOutput(text, is_error=result.is_error))
             except MCPError as error:
                 if not broken.is_set():
@@ -157,7 +161,8 @@ class McpServer:
             page = await client.list_tools(cursor=cursor)
             for tool in page.tools:
                 name = f"{self.entry.name}.{tool.name}"
-                found.append(Tool(name=name, description=tool.description or "", input_schema=tool.input_schema))
+                described = (tool.description or "")[:DESCRIPTION_CHARS]
+                found.append(Tool(name=name, description=described, input_schema=tool.input_schema))
             cursor = page.next_cursor
             if cursor is None:
                 return found
