@@ -9,6 +9,6 @@ every operator and every literal, thousands of mutants of which few are guards, 
 mutant is a fork of a warm process with a copied database, and the list is short enough to be read to its end.
 
 Story: ``syntax`` finds guards in Python, ``tables`` in the transition table, ``predicates`` in SQL text, ``schema``
-in the catalog; ``catalog`` says which tests should notice; ``trial`` runs them; ``redundant`` names the few that only
-repeat another guard.
+in the database; ``plants`` names the few that have no shape; ``catalog`` says which tests should notice, ``trial`` runs
+them; ``redundant`` says which guards only repeat another one.
 """

@@ -72,7 +72,7 @@ async def test_a_prompt_goes_into_the_session_that_it_names(node: Node) -> None:
 async def test_cancelling_what_is_over_says_so(node: Node) -> None:
     task = await node.ask()
     await node.say(task, TextDelta("x"), Finished())
-    node.runtime.house.bus = None  # type: ignore[assignment]  # nobody is asked to wait
+    node.runtime.house.bus = None  # type: ignore[assignment]
     view, was_over = await node.runtime.cancel(ME, task.task_id, 1.0)
     assert (view.task.status, was_over) == (TaskStatus.COMPLETED, True)
 
