@@ -11,7 +11,7 @@ from typing import Any
 
 import anyio
 from anyio.abc import TaskGroup
-from attrs import define, frozen
+from attrs import define, field, frozen
 
 from agentcore.errors import StoreUnavailable
 from agentcore.follow import Entry, Head, Live
@@ -124,9 +124,11 @@ class ChaosBus:
     target: Bus
     fate: Fate
     tasks: TaskGroup
+    told: list[tuple[SessionId, Entry]] = field(factory=list)  #: Every logged event it was given, heard or not.
 
     def tell(self, session_id: SessionId, said: Sequence[Entry | Live | Head]) -> None:
         """Tell, perhaps."""
+        self.told += [(session_id, item) for item in said if isinstance(item, Entry)]
         self._soon(lambda: self.target.tell(session_id, said))
 
     def wake(self, tenant_id: TenantId, session_id: SessionId) -> None:

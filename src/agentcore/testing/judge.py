@@ -39,6 +39,10 @@ async def judge(simulation: Simulation, clients: Clients) -> None:
         assert any(entry.event == SessionRenamed(title) for entry in logs[session]), "I4: a rename was told and is lost"
     await _check_decisions(simulation, clients, views)
     await _check_bills(simulation, views)
+    for session_id, entry in simulation.bus.told:
+        if (log := logs.get(session_id)) is not None:
+            is_stored = entry.seq <= len(log) and log[entry.seq - 1].event == entry.event
+            assert is_stored, "I4: told and not stored"
     for reader in clients.readers:
         await _check_reader(simulation, reader, logs[reader.session_id])
     clients.facts.completed = sum(view.task.status is TaskStatus.COMPLETED for view in views)
