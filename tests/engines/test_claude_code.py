@@ -33,6 +33,7 @@ from agentcore.events import (
 )
 from agentcore.ids import MessageId
 from agentcore.messages import FilePart, TextPart
+from agentcore.policy import Rule
 from agentcore.task import ErrorCode
 from agentcore.testing.contracts import EngineContract
 from agentcore.testing.contracts.engine import a_request
@@ -207,10 +208,10 @@ async def test_even_harmless_tools_are_asked_about_and_rules_are_kept(engine: Cl
     (engine.program.workplace(request.session_id) / "notes.txt").write_text("what was noted")
     said = await answer(engine, request)
     assert [type(event) for event in said].count(ApprovalRequired) == 1
-    engine.policy = lambda _: "auto"
+    engine.policy = lambda _: Rule.AUTO
     said = await answer(engine, evolve(request, session_id=a_request("x").session_id))
     assert [type(event) for event in said].count(ApprovalRequired) == 0
-    engine.policy = lambda _: "deny"
+    engine.policy = lambda _: Rule.DENY
     said = await answer(engine, evolve(request, session_id=a_request("x").session_id))
     (result,) = [event for event in said if isinstance(event, ToolResult)]
     assert result.is_error

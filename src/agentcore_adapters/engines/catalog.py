@@ -160,7 +160,7 @@ async def open_catalog(settings: EngineSettings, equipment: Equipment | None = N
         for listing in (
             _claude_api(settings),
             _openai(settings),
-            *_claude_code(settings),
+            *_claude_code(settings, equipment.policy),
             _local(settings),
             _openclaw(settings),
         )
@@ -211,7 +211,7 @@ def _openai(settings: EngineSettings) -> Listing:
     return Listing(name=openai.NAME, model=made, models=(model,))
 
 
-def _claude_code(settings: EngineSettings) -> list[Listing]:
+def _claude_code(settings: EngineSettings, policy: Policy) -> list[Listing]:
     """List the two ways to Claude Code: through its SDK, and without."""
     model, key = settings.claude_model or claude_code_cli.DEFAULT_MODEL, settings.anthropic_api_key
     binary = find_binary(settings.claude_bin)
@@ -236,7 +236,7 @@ def _claude_code(settings: EngineSettings) -> list[Listing]:
             api_key=key or NO_KEY_NEEDED,
             base_url=settings.anthropic_base_url,
         )
-        listings.append(Listing(name=name, engine=kind(program, model), models=(model,)))
+        listings.append(Listing(name=name, engine=kind(program, model, policy=policy.rule), models=(model,)))
     return listings
 
 

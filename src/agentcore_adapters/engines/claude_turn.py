@@ -12,7 +12,7 @@ was lost is asked again, and the decision that was made in the meantime is given
 import base64
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal
+from typing import Any
 from uuid import uuid4
 
 from attrs import define, field, frozen
@@ -35,12 +35,12 @@ from agentcore.messages import (
     clean,
     clean_json,
 )
+from agentcore.policy import Rule
 from agentcore.task import Decision, ErrorCode
 from agentcore.usage import estimated_tokens
 from agentcore_adapters.engines.providers import failed, of_status
 
 Json = dict[str, Any]
-Rule = Literal["auto", "ask", "deny"]
 Policy = Callable[[str], Rule]
 
 # None that asks a person questions (nobody could answer), none that asks a model by itself (its calls are not seen).
@@ -66,8 +66,8 @@ BY_KIND = {
 
 
 def ask_always(_tool: str) -> Rule:
-    """Ask about every call: what holds until the server has a policy."""
-    return "ask"
+    """Ask about every call: what holds if nobody has a policy."""
+    return Rule.ASK
 
 
 # ----------------------------------------------------------------------------------------------------------- the prompt
@@ -166,23 +166,23 @@ class Desk:
     def rule(self, tool_name: str) -> tuple[Rule, str]:
         """Say what happens to calls of a tool, and why if they are refused."""
         if tool_name not in self.tools:
-            return "deny", UNKNOWN_TOOL
+            return Rule.DENY, UNKNOWN_TOOL
         return self.policy(tool_name), FORBIDDEN
 
     def hooked(self, tool_name: str) -> Json:
         """Answer the hook that is asked about every call."""
         rule, reason = self.rule(tool_name)
-        decision = {"auto": "allow", "ask": "ask", "deny": "deny"}[rule]
-        more = {"permissionDecisionReason": reason} if rule == "deny" else {}
+        decision = {Rule.AUTO: "allow", Rule.ASK: "ask", Rule.DENY: "deny"}[rule]
+        more = {"permissionDecisionReason": reason} if rule is Rule.DENY else {}
         return {"hookSpecificOutput": {"hookEventName": "PreToolUse", "permissionDecision": decision} | more}
 
     def ask(self, ticket: str, asked: Json) -> tuple[list[ApprovalRequired | DecisionUsed], Json | None]:
         """Take in a question; return what must be on record first, and the answer if there is one already."""
         name, tool_input = clean(str(asked.get("tool_name"))), asked.get("input") or {}
         rule, reason = self.rule(name)
-        if rule == "deny":
+        if rule is Rule.DENY:
             return [], denied(reason)
-        if rule == "auto":
+        if rule is Rule.AUTO:
             return [], allowed(tool_input)
         # What is hashed is what is stored and shown; what is run is what was hashed.
         shown = clean_json(tool_input)
