@@ -96,6 +96,13 @@ def asked(provider: StubProvider) -> str:
 
 class TestClaudeCode(EngineContract):
     PROMPT = "[[say:one two three]]"
+    TOOL_PROMPT = '[[tool:Read:{"file_path": "/etc/hostname"}]] [[say:so]]'
+    ASK_PROMPT = '[[tool:Bash:{"command": "true"}]] [[say:so]]'
+    CALLS_AGAIN = True
+
+    @pytest.fixture(autouse=True)
+    def reading_is_free(self, engine: ClaudeCodeCli) -> None:
+        engine.policy = lambda name: Rule.AUTO if name == "Read" else Rule.ASK
 
 
 async def test_an_answer_is_streamed_and_billed(engine: ClaudeCodeCli, provider: StubProvider) -> None:

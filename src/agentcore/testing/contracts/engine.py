@@ -64,6 +64,7 @@ class EngineContract:
     TOOL_PROMPT: str | None = None
     ASK_PROMPT: str | None = None
     ASKS = 1
+    CALLS_AGAIN = False  #: What was decided is given to the same call when its model makes it again, under another id.
 
     def effects(self, engine: Engine) -> int | None:  # noqa: ARG002 - for who overrides it
         """Return how often a tool has run; None if that cannot be seen from here."""
@@ -153,8 +154,8 @@ class EngineContract:
         said, asked = await self._asked(engine)
         assert len({event.approval_id for event in asked}) == len({event.tool_use_id for event in asked}) == self.ASKS
         assert all(event.expires_at > now() for event in asked)
-        called = {event.tool_use_id for event in said if isinstance(event, ToolUse | ToolResult)}
-        assert not called & {event.tool_use_id for event in asked}
+        done = ToolResult if self.CALLS_AGAIN else ToolUse | ToolResult  # a model's call may be on record before
+        assert not {event.tool_use_id for event in said if isinstance(event, done)} & {e.tool_use_id for e in asked}
         assert not [event for event in said if isinstance(event, Finished | Broke)]
         assert self.effects(engine) == before
 
@@ -166,10 +167,10 @@ class EngineContract:
         said = await self._after(engine, asked, Decision.APPROVED)
         assert before is None or self.effects(engine) == before + self.ASKS
         for event in asked:
-            uses = [use for use in said if isinstance(use, ToolUse) and use.tool_use_id == event.tool_use_id]
+            uses = self._calls(said, event)
             assert [(use.tool_name, use.input) for use in uses] == [(event.tool_name, event.input)]
-            results = [r for r in said if isinstance(r, ToolResult) and r.tool_use_id == event.tool_use_id]
-            assert [result.is_error for result in results] == [False]
+            assert [result.is_error for result in self._results(said, event)] == [False]
+        assert not [event for event in said if isinstance(event, ApprovalRequired)]
         assert isinstance(said[-1], Finished)
 
     async def test_what_was_rejected_is_told_and_not_done(self, engine: Engine) -> None:
@@ -179,10 +180,19 @@ class EngineContract:
         _, asked = await self._asked(engine)
         said = await self._after(engine, asked, Decision.REJECTED)
         for event in asked:
-            results = [r for r in said if isinstance(r, ToolResult) and r.tool_use_id == event.tool_use_id]
-            assert [result.is_error for result in results] == [True]
+            assert [result.is_error for result in self._results(said, event)] == [True]
         assert isinstance(said[-1], Finished)
         assert self.effects(engine) == before
+
+    def _calls(self, said: list[EngineEvent], asked: ApprovalRequired) -> list[ToolUse]:
+        uses = [event for event in said if isinstance(event, ToolUse)]
+        if self.CALLS_AGAIN:
+            return [use for use in uses if (use.tool_name, use.input) == (asked.tool_name, asked.input)]
+        return [use for use in uses if use.tool_use_id == asked.tool_use_id]
+
+    def _results(self, said: list[EngineEvent], asked: ApprovalRequired) -> list[ToolResult]:
+        ids = {use.tool_use_id for use in self._calls(said, asked)} or {asked.tool_use_id}
+        return [event for event in said if isinstance(event, ToolResult) and event.tool_use_id in ids]
 
     def _tool_prompt(self) -> str:
         assert self.TOOL_PROMPT is not None, "it declares tools: say by TOOL_PROMPT how it is made to call one"
