@@ -57,9 +57,10 @@ def of_guard(body: str) -> Iterator[Edit]:
     """Yield the body of a guard function with one branch less, or with one of the columns that it compares."""
     for match in re.finditer(r"\bWHEN\b(.+?)(\bTHEN\s+'(\w+)')", body, re.DOTALL):
         yield f"no {match[3]} if {_line(match[1])}", f"{body[: match.start(1)]} false {body[match.start(2) :]}"
-    for column in dict.fromkeys(re.findall(r"(?:\(|, )NEW\.(\w+)(?=[,)])", body)):
-        without = re.sub(rf"(?:, )?\b(?:NEW|OLD)\.{column}(?=[,)])", "", body)
-        yield f"{column} is not compared", without.replace("(, ", "(")
+    conditions, raising, rest = body.partition("RAISE")
+    for column in dict.fromkeys(re.findall(r"(?:\(|, )NEW\.(\w+)(?=[,)])", conditions)):
+        without = re.sub(rf"(?:, )?\b(?:NEW|OLD)\.{column}(?=[,)])", "", conditions)
+        yield f"{column} is not compared", without.replace("(, ", "(") + raising + rest
 
 
 @define
