@@ -1,13 +1,15 @@
 """What the shell of one node shares.
 
 Law: everything of the node that touches the world is named here once; ``runtime`` puts it together and nobody
-else does.  Work that runs on its own is supervised: one task's failure never leaves its own scope.
+else does.  Work that runs on its own is supervised: one task's failure never leaves its own scope, and it goes on
+until it is ``stop``-ped: a node that is cancelled still has to hand back what it drives.
 """
 
 from collections.abc import Awaitable, Callable
 from typing import TypeVarTuple
 
 import structlog
+from anyio import CancelScope
 from anyio.abc import TaskGroup
 from attrs import define, field
 
@@ -47,12 +49,30 @@ class House:
     counts: Counts = field(factory=Counts)
     idle_s: float = 300.0  #: An engine that says nothing for so long is stopped.
     is_draining: bool = False
+    _scopes: set[CancelScope] | None = field(factory=set)  # of what runs; None: all was stopped
 
     def spawn(self, work: Callable[[*Ts], Awaitable[None]], *args: *Ts) -> None:
         """Start *work* on its own."""
         self.tasks.start_soon(self._supervised, work, args)
 
+    def stop(self) -> None:
+        """Cancel all work, and let none begin."""
+        scopes, self._scopes = self._scopes or (), None
+        for scope in scopes:
+            scope.cancel()
+
     async def _supervised(self, work: Callable[[*Ts], Awaitable[None]], args: tuple[*Ts]) -> None:
+        if self._scopes is None:
+            return
+        with CancelScope(shield=True) as scope:
+            self._scopes.add(scope)
+            try:
+                await self._done(work, args)
+            finally:
+                if self._scopes is not None:
+                    self._scopes.discard(scope)
+
+    async def _done(self, work: Callable[[*Ts], Awaitable[None]], args: tuple[*Ts]) -> None:
         try:
             await work(*args)
         except Unavailable as error:  # what is left to do is found by the next look

@@ -86,9 +86,11 @@ async def open_runtime(
             try:
                 yield runtime
             finally:
-                with CancelScope(shield=True):
-                    await drain(house, lanes, drain_s)
-                tasks.cancel_scope.cancel()
+                try:
+                    with CancelScope(shield=True):
+                        await drain(house, lanes, drain_s)
+                finally:
+                    house.stop()
 
 
 async def drain(house: House, lanes: Lanes, patience_s: float) -> None:

@@ -169,6 +169,29 @@ async def test_C5_a_node_that_goes_away_hands_over(
     assert view.task.stop_code == ("SHUTDOWN" if status is TaskStatus.CANCELLED else None)
 
 
+async def test_C5_a_node_that_is_cancelled_hands_over_too(stores: Stores) -> None:
+    """Whoever embeds the core goes away by being cancelled, and nobody waits for its leases."""
+    store, _ = stores
+    found: list[TaskId] = []
+
+    async def live() -> None:
+        async with a_node(stores, ScriptedEngine()) as runtime:
+            found.append(await submit(runtime, "[[say:half]] [[hang]]"))
+            await said(runtime, found[0])
+            found.append(await submit(runtime, "[[ask:rm:{}]] [[say:ok]]"))
+            await until(store, found[1], lambda view: bool(view.approvals))
+            tasks.cancel_scope.cancel()
+            await anyio.sleep_forever()
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(live)
+    view = await store.task(TENANT, found[0])
+    assert (view.task.status, view.task.stop_code, view.task.driven) == (TaskStatus.CANCELLED, "SHUTDOWN", False)
+    assert await text_of(store, view) == "half"
+    parked = await store.task(TENANT, found[1])
+    assert (parked.task.status, parked.task.driven) == (TaskStatus.AWAITING_APPROVAL, False)
+
+
 def whole() -> list[Any]:
     from agentcore.events import CallClosed, CallOpened, TextDelta
     from agentcore.testing.scripted import USAGE

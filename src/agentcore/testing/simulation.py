@@ -81,6 +81,8 @@ class SimNode:
     def die(self) -> None:
         """Be no more, from this moment on."""
         self.store.is_dead = self.leases.is_dead = True
+        if self.runtime is not None:
+            self.runtime.house.stop()
         self.scope.cancel()
 
 
