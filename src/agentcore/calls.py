@@ -53,7 +53,7 @@ class Call:
 
 
 @define
-class Conversation:
+class Transcript:
     """What the model is shown next."""
 
     messages: tuple[Message, ...]
@@ -65,7 +65,7 @@ class Conversation:
     _kind: type[TextPart | ThinkingPart] = TextPart
 
     @classmethod
-    def of(cls, request: EngineRequest, new_id: Callable[[], str]) -> "Conversation":
+    def of(cls, request: EngineRequest, new_id: Callable[[], str]) -> "Transcript":
         """Begin with what *request* brings.
 
         A call that is in the history without a result was begun by an attempt that was lost: it may have happened, so

@@ -20,7 +20,7 @@ from anyio.abc import TaskGroup
 from attrs import define, evolve, field
 
 from agentcore.approval import Approval, input_hash
-from agentcore.calls import Call, Conversation
+from agentcore.calls import Call, Transcript
 from agentcore.engine import Abilities, EngineRequest
 from agentcore.events import (
     ApprovalRequired,
@@ -121,7 +121,7 @@ class _Rounds:
     async def say(self) -> AsyncGenerator[EngineEvent, None]:
         loop, request = self.loop, self.request
         self.tools = await loop.offered(request)
-        talk = Conversation.of(request, loop.new_id)
+        talk = Transcript.of(request, loop.new_id)
         # An outer generator that is closed closes nothing inside it; so each inner one is closed by hand.
         async with aclosing(self._make(talk, [self._decided(approval) for approval in talk.undone])) as made:
             async for event in made:
@@ -188,7 +188,7 @@ class _Rounds:
             expires_at=min(expires_at, self.request.deadline or expires_at),
         )
 
-    async def _make(self, talk: Conversation, calls: Sequence[Call]) -> AsyncGenerator[EngineEvent, None]:
+    async def _make(self, talk: Transcript, calls: Sequence[Call]) -> AsyncGenerator[EngineEvent, None]:
         """Record all of *calls*, then make those that are not refused, and tell what comes of each as it comes."""
         for call in calls:
             event = ToolUse(tool_use_id=call.id, tool_name=call.name, input=call.input)

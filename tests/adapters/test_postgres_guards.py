@@ -18,6 +18,7 @@ from tests.support.guarded import (
     IDS,
     INSTANCE,
     KEY,
+    LINES,
     MESSAGE,
     NONE,
     OUTBOX,
@@ -28,6 +29,7 @@ from tests.support.guarded import (
     S2,
     S3,
     SESSION,
+    TALKS,
     USAGE,
     X_HASH,
     Connection,
@@ -44,8 +46,6 @@ from agentcore_adapters.postgres.errors import NO_ADVICE, advised, translated
 
 addresses, owner = guarded.addresses, guarded.owner
 MOVE = "UPDATE task SET version = version + 1, "
-TALKS = "INSERT INTO conversation VALUES ('a', '{}', 'e', 'r', 'm', now()); "
-LINES = "INSERT INTO conversation_line VALUES ('a', '{}', 'e', 0, 'l'); "
 CASES: dict[str, str] = {
     "tenant_pk": "INSERT INTO tenant (id) VALUES ('a')",
     "tenant_id_form": "INSERT INTO tenant (id) VALUES ('-a')",
@@ -105,10 +105,10 @@ CASES: dict[str, str] = {
     "instance_tenant_fk": INSTANCE.format("nobody", "running", 1, **IDS),
     "instance_status": INSTANCE.format("b", "busy", 1, **IDS),
     "instance_port": INSTANCE.format("b", "running", 0, **IDS),
-    "conversation_pk": TALKS.format(S1) * 2,
+    "conversation_pk": TALKS.format(S1),
     "conversation_session_fk": TALKS.format(NONE),
-    "conversation_line_pk": TALKS.format(S1) + LINES.format(S1) * 2,
-    "conversation_line_fk": LINES.format(S1),
+    "conversation_line_pk": LINES.format(S1),
+    "conversation_line_fk": LINES.format(S2),
     "idempotency_key_pk": KEY.format("'k'", "NULL"),
     "idempotency_key_form": KEY.format("''", "NULL"),
     "idempotency_answer_is_whole": KEY.format("'k2'", "201"),
@@ -151,6 +151,7 @@ FURTHER = (  # what else a guard refuses, where it guards more than one thing
     ("task_final_is_stamped", a_task(session=S2, status="completed")),
     ("task_stop_has_code", a_task(session=S2, status="cancelled", completed="now()")),
     ("task_stop_has_code", a_task(session=S2, status="cancelling", started="now()", **UNDER)),
+    ("instance_port", INSTANCE.format("b", "running", 65536, **IDS)),
     ("idempotency_key_form", KEY.format("repeat('k', 256)", "NULL")),
 )
 # What each role may do, by hand: UPDATE of some columns only is not among it.

@@ -93,6 +93,8 @@ def test_without_a_tenant_there_are_no_rows(owner: Connection, service: Connecti
         for table in tables_of_tenants(owner).keys() - {"tenant"}:
             become(service, "agentcore_app", tenant)
             assert service.execute(f"SELECT count(*) FROM {table}".encode()).fetchone() == (0,), (table, tenant)
+    for table in tables_of_tenants(owner):  # and there is something to be hidden in each
+        assert owner.execute(f"SELECT count(*) > 0 FROM {table}".encode()).fetchone() == (True,), table
     become(service, "agentcore_app", "a")
     assert service.execute("SELECT id FROM tenant").fetchall() == [("a",)]
     assert service.execute("SELECT count(*) FROM task").fetchone() == (3,)

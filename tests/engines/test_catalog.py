@@ -20,4 +20,4 @@ async def test_the_rules_of_tools_hold_for_claude_code(tmp_path: Path) -> None:
     async with open_catalog(settings, Equipment(policy=rules)) as catalog:
         engine = catalog.named(EngineName("claude_code_cli"))
         assert isinstance(engine, ClaudeCodeCli)
-        assert [engine.policy(name) for name in ("Read", "Bash", "Write")] == [Rule.AUTO, Rule.DENY, Rule.ASK]
+        assert [engine.policy.rule(name) for name in ("Read", "Bash", "Write")] == [Rule.AUTO, Rule.DENY, Rule.ASK]

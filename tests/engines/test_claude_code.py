@@ -33,7 +33,7 @@ from agentcore.events import (
 )
 from agentcore.ids import MessageId
 from agentcore.messages import FilePart, TextPart
-from agentcore.policy import Rule
+from agentcore.policy import Policy, Rule
 from agentcore.task import ErrorCode
 from agentcore.testing.contracts import EngineContract
 from agentcore.testing.contracts.engine import a_request
@@ -102,7 +102,7 @@ class TestClaudeCode(EngineContract):
 
     @pytest.fixture(autouse=True)
     def reading_is_free(self, engine: ClaudeCodeCli) -> None:
-        engine.policy = lambda name: Rule.AUTO if name == "Read" else Rule.ASK
+        engine.policy = Policy(rules={"Read": Rule.AUTO})
 
 
 async def test_an_answer_is_streamed_and_billed(engine: ClaudeCodeCli, provider: StubProvider) -> None:
@@ -215,10 +215,10 @@ async def test_even_harmless_tools_are_asked_about_and_rules_are_kept(engine: Cl
     (engine.program.workplace(request.session_id) / "notes.txt").write_text("what was noted")
     said = await answer(engine, request)
     assert [type(event) for event in said].count(ApprovalRequired) == 1
-    engine.policy = lambda _: Rule.AUTO
+    engine.policy = Policy(default=Rule.AUTO)
     said = await answer(engine, evolve(request, session_id=a_request("x").session_id))
     assert [type(event) for event in said].count(ApprovalRequired) == 0
-    engine.policy = lambda _: Rule.DENY
+    engine.policy = Policy(default=Rule.DENY)
     said = await answer(engine, evolve(request, session_id=a_request("x").session_id))
     (result,) = [event for event in said if isinstance(event, ToolResult)]
     assert result.is_error

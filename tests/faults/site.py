@@ -13,6 +13,7 @@ from pathlib import Path
 import anyio
 from anyio import to_thread
 from attrs import define, field, frozen
+from tests.support.consumer import SECRET
 
 READY_S = 60.0
 
@@ -126,6 +127,16 @@ class Site:
             case _:
                 raise AssertionError(kind)
         self.faults.append(Fault(kind, at, time.time()))
+
+
+def environment(provider_url: str, consumer_url: str, drain_s: float) -> dict[str, str]:
+    """Set servers up with a stub for their models and somebody who counts their usage."""
+    return {
+        "ANTHROPIC_BASE_URL": provider_url,
+        "AGENTCORE_USAGE_WEBHOOK": consumer_url,
+        "AGENTCORE_USAGE_WEBHOOK_SECRET": SECRET,
+        "AGENTCORE_DRAIN_SECONDS": str(drain_s),
+    }
 
 
 @asynccontextmanager

@@ -23,8 +23,8 @@ from anyio.abc import TaskGroup
 from attrs import define, field
 from tests.faults.clients import Client, Facts
 from tests.faults.judge import Verdict, judge
-from tests.faults.site import Site, a_site
-from tests.support.consumer import SECRET, Consumer, consumer
+from tests.faults.site import Site, a_site, environment
+from tests.support.consumer import Consumer, consumer
 
 from agentcore_adapters.testing.provider import StubProvider, stub_provider
 
@@ -112,12 +112,7 @@ async def soak(minutes: float, pause_s: float, ttl_s: float, nodes: int, clients
     """Run it and print the table; return whether it was good."""
     folder = Path(tempfile.mkdtemp(prefix="ac-"))
     async with stub_provider() as provider, consumer() as books, httpx2.AsyncClient(timeout=10.0) as http:
-        env = {
-            "ANTHROPIC_BASE_URL": provider.url,
-            "AGENTCORE_USAGE_WEBHOOK": books.url,
-            "AGENTCORE_USAGE_WEBHOOK_SECRET": SECRET,
-            "AGENTCORE_DRAIN_SECONDS": "1",
-        }
+        env = environment(provider.url, books.url, 1.0)
         async with a_site(folder, env, "--ttl", str(ttl_s), nodes=nodes) as site:
             for node in site.nodes:
                 await node.start()

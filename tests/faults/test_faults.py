@@ -17,8 +17,8 @@ from attrs import define
 from tests.faults.clients import Client, Facts
 from tests.faults.judge import Verdict, judge
 from tests.faults.node import POINTS, WAITING
-from tests.faults.site import Site, a_site
-from tests.support.consumer import SECRET, Consumer, consumer
+from tests.faults.site import Site, a_site, environment
+from tests.support.consumer import Consumer, consumer
 
 from agentcore_adapters.postgres.embedded import embedded_server
 from agentcore_adapters.postgres.migrate import migrate
@@ -69,12 +69,7 @@ async def a_run(template: Path, *, nodes: int = 1, is_scripted: bool = False) ->
     with tempfile.TemporaryDirectory(prefix="ac-", ignore_cleanup_errors=True) as folder:
         await to_thread.run_sync(lambda: shutil.copytree(template, Path(folder) / "data", symlinks=True))
         async with stub_provider() as provider, consumer() as books, httpx2.AsyncClient(timeout=10.0) as http:
-            env = {
-                "ANTHROPIC_BASE_URL": provider.url,
-                "AGENTCORE_USAGE_WEBHOOK": books.url,
-                "AGENTCORE_USAGE_WEBHOOK_SECRET": SECRET,
-                "AGENTCORE_DRAIN_SECONDS": "0.2",
-            }
+            env = environment(provider.url, books.url, 0.2)
             async with a_site(Path(folder), env, "--ttl", str(TTL_S), *more, nodes=nodes) as site:
                 async with anyio.create_task_group() as tasks:
                     facts = Facts()

@@ -29,6 +29,8 @@ CALL = "INSERT INTO provider_call VALUES ('a', '{RUNNING}', '1:1', 'm', 1, 0, no
 USAGE = """INSERT INTO usage_record VALUES
              ('{0}', '{RUNNING}', '{S1}', '{1}', '{2}', 'e', 'm', '{3}', '{4}', {5}, 0, 0, 0, 0, NULL, now());"""
 OUTBOX = "INSERT INTO outbox VALUES ('a', '{RUNNING}', '{0}', '{1}', now(), {3}, {4}, NULL, {2});"
+TALKS = "INSERT INTO conversation VALUES ('a', '{}', 'e', 'r', 'm', now()); "
+LINES = "INSERT INTO conversation_line VALUES ('a', '{}', 'e', 0, 'l'); "
 INSTANCE = "INSERT INTO instance VALUES ('{0}', '{S1}', 'me', '', NULL, {2}, '{1}', 1, now(), now());"
 KEY = "INSERT INTO idempotency_key VALUES ('a', 's', 'r', {0}, 'h', now(), {1}, NULL, now());"
 BLOB = "INSERT INTO blob SELECT '{0}', {1}, 'image/png', d, now() FROM (SELECT {2}::bytea) AS x (d);"
@@ -69,6 +71,7 @@ WORLD = "".join(
         OUTBOX.format("1:1", "e1", "NULL", "now()", 0, **IDS),
         KEY.format("'k'", "NULL"),
         INSTANCE.format("a", "running", 1, **IDS),
+        *(TALKS.format(S1), LINES.format(S1)),
     ]
 )
 

@@ -236,7 +236,7 @@ def _claude_code(settings: EngineSettings, policy: Policy) -> list[Listing]:
             api_key=key or NO_KEY_NEEDED,
             base_url=settings.anthropic_base_url,
         )
-        listings.append(Listing(name=name, engine=kind(program, model, policy=policy.rule), models=(model,)))
+        listings.append(Listing(name=name, engine=kind(program, model, policy=policy), models=(model,)))
     return listings
 
 

@@ -13,17 +13,15 @@ was in it.  (The program's own ``CLAUDE_CODE_SUBPROCESS_ENV_SCRUB`` needs bubble
 """
 
 import asyncio
-import ctypes
 import importlib.util
 import json
 import os
 import re
 import shutil
 import signal
-import sys
 import tempfile
 import unicodedata
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -35,13 +33,13 @@ from anyio import CancelScope
 from attrs import define, field, frozen
 
 from agentcore.changes import Conversation
+from agentcore_adapters.orphans import die_with_parent
 
 log = structlog.get_logger("agentcore.claude")
 Frame = dict[str, Any]
 MARK = "RUN_OF_AGENTCORE"  # not AGENTCORE_*: a server that is started by a tool would refuse it as a setting
 LINE_BYTES = 64 << 20  # a tool's result is one line
 END_S = 1.0  # to end by itself, and once more to end when it is told to
-PR_SET_PDEATHSIG = 1
 FIXED = {
     "LANG": "C.UTF-8",
     "TERM": "dumb",
@@ -192,7 +190,7 @@ async def _start(program: Program, place: Path, home: Path, options: Sequence[st
             cwd=place,
             pass_fds=(reads,),
             start_new_session=True,
-            preexec_fn=_die_with_parent(os.getpid()),
+            preexec_fn=die_with_parent(signal.SIGTERM),  # it ends its tools itself
         )
     finally:
         os.close(reads)
@@ -250,20 +248,3 @@ def _environment(pid: int) -> list[bytes]:
         return Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
     except OSError:  # it has ended, or is another user's
         return []
-
-
-def _die_with_parent(parent: int) -> Callable[[], None] | None:
-    """Return what the child does first on Linux: be told to end when its parent is gone.
-
-    The signal is tied to the thread that starts it, which is the loop's.  SIGTERM, so that it ends its tools itself.
-    """
-    if not sys.platform.startswith("linux"):
-        return None
-    libc = ctypes.CDLL(None, use_errno=True)
-
-    def ask() -> None:
-        libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
-        if os.getppid() != parent:  # it died between fork and prctl
-            os._exit(1)
-
-    return ask

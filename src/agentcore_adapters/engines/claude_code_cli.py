@@ -19,11 +19,12 @@ from agentcore.changes import Conversation
 from agentcore.engine import Abilities, EngineRequest
 from agentcore.events import EngineEvent, Finished, ResumeLost
 from agentcore.ids import EngineName
+from agentcore.policy import Policy
 from agentcore.task import ErrorCode
 from agentcore.usage import Outcome, Price
 from agentcore_adapters.engines import claude_turn as turn
 from agentcore_adapters.engines.claude_child import Child, Frame, Program, log, running
-from agentcore_adapters.engines.claude_turn import Desk, Policy, ask_always
+from agentcore_adapters.engines.claude_turn import Desk
 from agentcore_adapters.engines.claude_wire import PROVIDER, Heard
 from agentcore_adapters.engines.prices import price_of
 from agentcore_adapters.engines.providers import failed
@@ -50,7 +51,7 @@ class ClaudeCodeCli:
 
     program: Program
     model: str = DEFAULT_MODEL
-    policy: Policy = ask_always
+    policy: Policy = Policy()
     name: EngineName = NAME
     abilities: Abilities = ABILITIES
 

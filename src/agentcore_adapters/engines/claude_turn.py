@@ -10,7 +10,7 @@ was lost is asked again, and the decision that was made in the meantime is given
 """
 
 import base64
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
@@ -35,18 +35,16 @@ from agentcore.messages import (
     clean,
     clean_json,
 )
-from agentcore.policy import Rule
+from agentcore.policy import Policy, Rule
 from agentcore.task import Decision, ErrorCode
 from agentcore.usage import estimated_tokens
 from agentcore_adapters.engines.providers import failed, of_status
 
 Json = dict[str, Any]
-Policy = Callable[[str], Rule]
 
 # None that asks a person questions (nobody could answer), none that asks a model by itself (its calls are not seen).
 DEFAULT_TOOLS = ("Bash", "Read", "Edit", "Write", "Glob", "Grep", "NotebookEdit", "TodoWrite")
 NEVER_TOOLS = frozenset({"AskUserQuestion"})
-APPROVAL_S = 3600.0
 UNKNOWN_TOOL = "There is no such tool in this conversation."
 FORBIDDEN = "The rules of this server forbid the tool."
 UNDECIDED = "The call did not run: the work was stopped before anybody had decided about it."
@@ -63,11 +61,6 @@ BY_KIND = {
     "server_error": ErrorCode.ENGINE_UNAVAILABLE,
     "unknown": ErrorCode.ENGINE_UNAVAILABLE,
 }
-
-
-def ask_always(_tool: str) -> Rule:
-    """Ask about every call: what holds if nobody has a policy."""
-    return Rule.ASK
 
 
 # ----------------------------------------------------------------------------------------------------------- the prompt
@@ -153,7 +146,7 @@ class Desk:
     """Where calls are allowed."""
 
     request: EngineRequest
-    policy: Policy = ask_always
+    policy: Policy = Policy()  #: Without rules every call is asked about.
     pending: dict[ApprovalId, Asked] = field(factory=dict)
     _used: set[ApprovalId] = field(factory=set)
 
@@ -167,7 +160,7 @@ class Desk:
         """Say what happens to calls of a tool, and why if they are refused."""
         if tool_name not in self.tools:
             return Rule.DENY, UNKNOWN_TOOL
-        return self.policy(tool_name), FORBIDDEN
+        return self.policy.rule(tool_name), FORBIDDEN
 
     def hooked(self, tool_name: str) -> Json:
         """Answer the hook that is asked about every call."""
@@ -194,7 +187,7 @@ class Desk:
                 return [DecisionUsed(decided.id)], verdict(decided, call)
         approval_id = ApprovalId(str(uuid4()))
         self.pending[approval_id] = call
-        expires_at = datetime.now(UTC) + timedelta(seconds=APPROVAL_S)
+        expires_at = datetime.now(UTC) + timedelta(seconds=self.policy.approval_s)
         required = ApprovalRequired(
             approval_id=approval_id,
             tool_use_id=str(asked.get("tool_use_id")),

@@ -5,23 +5,21 @@ namespaces are forbidden, as the user ``nobody``, if that user can reach everyth
 do.  A data folder stays with the way that made it.
 """
 
-import ctypes
 import os
 import pwd
 import signal
 import stat
 import subprocess
-import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
 from attrs import frozen
 
+from agentcore_adapters.orphans import die_with_parent
 from agentcore_adapters.postgres.errors import EmbeddedServerError
 
 UNSHARE = ("unshare", "--user", "--map-user=65534", "--map-group=65534", "--")
-PR_SET_PDEATHSIG = 1
 
 
 @frozen
@@ -62,7 +60,7 @@ class RunAs:
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,  # so that Ctrl-C at the terminal reaches its owner first
-            preexec_fn=_die_with_parent(os.getpid()),  # noqa: PLW1509 - prctl has no other place; nothing forks here
+            preexec_fn=die_with_parent(signal.SIGINT),  # noqa: PLW1509 - prctl has no other place; nothing forks here
         )
 
     def own(self, path: Path) -> None:
@@ -108,17 +106,3 @@ def _reaches(run_as: RunAs, folder: Path, program: str) -> bool:
         return enters and run_as.run([program, "--version"]).returncode == 0
     except OSError:
         return False
-
-
-def _die_with_parent(parent: int) -> Callable[[], None] | None:
-    """Return what a child does first on Linux: ask for a fast shutdown (SIGINT) when its parent is gone."""
-    if not sys.platform.startswith("linux"):
-        return None
-    libc = ctypes.CDLL(None, use_errno=True)
-
-    def ask() -> None:
-        libc.prctl(PR_SET_PDEATHSIG, signal.SIGINT, 0, 0, 0)
-        if os.getppid() != parent:  # it died between fork and prctl
-            os._exit(1)
-
-    return ask
