@@ -35,8 +35,8 @@ REDUNDANT: Mapping[str, str] = {
     "postgres.writer _put_rest: always if call.price": "The JSON of no price is read back as no price.",
     "postgres.leases PostgresLeases._take: without row['completed_at'] is not None in row is None or "
     "row['completed_at'] is not None": "The session's lock, taken before, keeps the task from ending meanwhile.",
-    "postgres.leases PostgresLeases._take: without row['lease_owner'] is not None in row['lease_owner'] is not None "
-    "and row['is_lost']": "Without an owner there is no time that could be over: task_lease_is_whole.",
+    "postgres.leases PostgresLeases._take: without row['lease_owner'] is not None in row['lease_owner'] == node or "
+    "(row['lease_owner'] is not None and row['is_lost'])": "Without an owner there is no time that could be over: task_lease_is_whole.",
     "postgres.leases PostgresLeases._take: without row['lease_owner'] is not None in row['lease_owner'] is not None "
     "or row['status'] != 'queued'": "What is queued has no owner: task_works_under_a_lease.",
     "postgres.flusher Flusher.run: never if not self._waiting": "It waits to save work: no text is stored at once.",
@@ -60,7 +60,7 @@ REDUNDANT: Mapping[str, str] = {
     "postgres.statements SAID: without m.role <> 'user'": (
         "What a task has said stands behind its prompt, and behind everybody's messages."
     ),
-    "postgres.statements SAID: without v.event ->> 'type' IN ('text_said', 'tool_use', 'task_requeued')": (
+    "postgres.statements SAID: without v.event ->> 'type' IN ('text_said', 'tool_use', 'task_requeued', 'reply_delivered')": (
         "Whoever reads leaves out the rest again; it saves the way."
     ),
     "postgres.statements DRIVEN: without completed_at IS NULL": "What is over has no owner: task_works_under_a_lease.",
@@ -90,7 +90,6 @@ REDUNDANT: Mapping[str, str] = {
     "reading.turn.task.driven": "A reading that has let its task go is left by its lane, and losing it stops nothing.",
     "pulse Pulse.heads: never if not listened": "The heads of no logs are told to nobody.",
     "pulse Pulse.sweep: never if self.house.is_draining": "A lane of a node that goes away takes nothing.",
-    "node open_runtime: no shield": "Whoever cancels a node cancels its work too; its leases bring it back.",
     "postgres.books PostgresBooks.take_events.work: never if not taken": "By no ids no events are read.",
     "lane Lane._take: without command is not None in command is not None and (not isinstance(command, Stop))": (
         "For the type checker: what is taken over is not over, so there is something to do."
