@@ -36,7 +36,9 @@ REDUNDANT: Mapping[str, str] = {
     "postgres.leases PostgresLeases._take: without row['completed_at'] is not None in row is None or "
     "row['completed_at'] is not None": "The session's lock, taken before, keeps the task from ending meanwhile.",
     "postgres.leases PostgresLeases._take: without row['lease_owner'] is not None in row['lease_owner'] == node or "
-    "(row['lease_owner'] is not None and row['is_lost'])": "Without an owner there is no time that could be over: task_lease_is_whole.",
+    "(row['lease_owner'] is not None and row['is_lost'])": (
+        "Without an owner there is no time that could be over: task_lease_is_whole."
+    ),
     "postgres.leases PostgresLeases._take: without row['lease_owner'] is not None in row['lease_owner'] is not None "
     "or row['status'] != 'queued'": "What is queued has no owner: task_works_under_a_lease.",
     "postgres.flusher Flusher.run: never if not self._waiting": "It waits to save work: no text is stored at once.",
@@ -60,9 +62,8 @@ REDUNDANT: Mapping[str, str] = {
     "postgres.statements SAID: without m.role <> 'user'": (
         "What a task has said stands behind its prompt, and behind everybody's messages."
     ),
-    "postgres.statements SAID: without v.event ->> 'type' IN ('text_said', 'tool_use', 'task_requeued', 'reply_delivered')": (
-        "Whoever reads leaves out the rest again; it saves the way."
-    ),
+    "postgres.statements SAID: without v.event ->> 'type' IN ('text_said', 'tool_use', 'task_requeued', "
+    "'reply_delivered')": ("Whoever reads leaves out the rest again; it saves the way."),
     "postgres.statements DRIVEN: without completed_at IS NULL": "What is over has no owner: task_works_under_a_lease.",
     "postgres.statements WAITING: without lease_owner IS NOT NULL": (
         "Without an owner there is no time that could be over: task_lease_is_whole."
