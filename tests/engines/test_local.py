@@ -1,13 +1,16 @@
 """A real model on this machine."""
 
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import anyio
 import pytest
 
+from agentcore.engine import Engine
 from agentcore.errors import EngineUnavailable, UnknownEngine
 from agentcore.events import TextDelta
 from agentcore.ids import EngineName
+from agentcore.testing.contracts import EngineContract
 from agentcore.testing.contracts.engine import a_request
 from agentcore_adapters.engines.catalog import EngineSettings, Equipment, open_catalog
 from agentcore_adapters.engines.llama import LlamaHost
@@ -18,13 +21,31 @@ pytestmark = pytest.mark.anyio
 QUESTION = "What is the capital of France? Answer in one short sentence."
 
 
-@pytest.mark.slow
-async def test_a_real_model_answers_and_its_process_ends(models: Path) -> None:
+@pytest.fixture
+async def weights(models: Path) -> Path:
     try:
-        path = await fetch_weights(models, say=print)
+        return await fetch_weights(models, say=print)
     except WeightsUnavailable as error:
         pytest.skip(f"the weights cannot be fetched here: {error}")
-    model = LocalModel(LlamaHost(path))
+
+
+@pytest.mark.slow
+class TestLocalModel(EngineContract):
+    PROMPT = QUESTION
+
+    @pytest.fixture
+    async def engine(self, weights: Path) -> AsyncIterator[Engine]:
+        model = LocalModel(LlamaHost(weights))
+        await model.host.start()
+        try:
+            yield Equipment().engine(model)
+        finally:
+            await model.close()
+
+
+@pytest.mark.slow
+async def test_a_real_model_answers_and_its_process_ends(weights: Path) -> None:
+    model = LocalModel(LlamaHost(weights))
     engine = Equipment().engine(model)
     said = []
     async with engine.run(a_request(QUESTION)) as run:

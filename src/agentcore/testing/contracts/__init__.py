@@ -2,6 +2,7 @@
 
 from agentcore.testing.contracts.books import BooksContract
 from agentcore.testing.contracts.bus import BusContract
+from agentcore.testing.contracts.callback_engine import CallbackEngineContract
 from agentcore.testing.contracts.engine import EngineContract
 from agentcore.testing.contracts.instances import InstancesContract
 from agentcore.testing.contracts.keys import KeysContract
@@ -13,6 +14,7 @@ from agentcore.testing.contracts.store import StoreContract
 __all__ = [
     "BooksContract",
     "BusContract",
+    "CallbackEngineContract",
     "EngineContract",
     "InstancesContract",
     "KeysContract",
