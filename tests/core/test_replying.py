@@ -187,3 +187,10 @@ def test_its_deadline_has_a_name_of_its_own_driven_or_not() -> None:
     waiting, _ = obey(turn, HandBack(), AT)
     assert obey(waiting, Expire(), LATER)[0].task.error_code is ErrorCode.BRIDGE_TIMEOUT
     assert obey(turn, Recover(), LATER)[0].task.error_code is ErrorCode.BRIDGE_TIMEOUT
+
+
+def test_what_is_counted_for_a_call_that_was_billed_is_not_billed_again() -> None:
+    turn = replied(Reply(ok=True, text="hi", usage=Usage(model="claw", input_tokens=5)))
+    turn, changes = receive(evolve(turn, call=None), Ended(), AT)
+    assert turn.task.status is TaskStatus.COMPLETED
+    assert not [event for event in events(changes) if isinstance(event, UsageSettled)]

@@ -150,6 +150,20 @@ async def test_the_next_turn_is_shown_what_the_store_keeps() -> None:
     assert (result.role, result.parts) == (Role.TOOL, (ToolResultPart(tool_use_id="1", output="done"),))
 
 
+async def test_a_signature_stays_with_the_thinking_that_it_signs() -> None:
+    blocks: list[ModelEvent] = [
+        BlockEnded("of nothing"),
+        ThinkingDelta("hm"),
+        BlockEnded("sig"),
+        BlockEnded(None),
+        TextDelta("so"),
+        BlockEnded("of text"),
+    ]
+    loop, model, _ = a_loop([*blocks, wants(), CLOSED])
+    assert isinstance((await heard(loop))[-1], Finished)
+    assert model.shown[1][1].parts == (ThinkingPart("hm", "sig"), TextPart("so"))
+
+
 async def test_what_a_tool_does_wrong_is_told_in_our_words() -> None:
     long = "x" * (OUTPUT_CHARS + 7)
     calls = [wants("1", raise_="no"), wants("2", **{"raise": "secret"}), wants("3", sleep=9), wants("4", say=long)]

@@ -74,12 +74,6 @@ PLANTS = (
     ),
     Plant(
         "agentcore_adapters.memory.state",
-        "letting go keeps the epoch",
-        "        hold.epoch += 1\n",
-        "",
-    ),
-    Plant(
-        "agentcore_adapters.memory.state",
         "a refused commit leaves half of it",
         "shelf = stored.copy()",
         "shelf = stored",

@@ -12,9 +12,6 @@ REDUNDANT: Mapping[str, str] = {
     "memory.state said: no filter m.task_id == task_id and m.role is not Role.USER": (
         "One task at a time: what it has said since its last message stands behind everybody's messages."
     ),
-    "memory.state _put_task: without hold.node is not None in hold.node is not None and (not task.driven)": (
-        "An epoch that rises once too often fences nobody."
-    ),
     "memory.state _put_task: never if stored is not None": "Who decides has read the number from the store.",
     "memory.state _append: without logged.task_id is not None in isinstance(logged.event, TaskQueued) and "
     "logged.task_id is not None": "For the type checker: a task that is queued has an id.",
@@ -58,6 +55,7 @@ REDUNDANT: Mapping[str, str] = {
     ),
     "admission admit: no filter turn.task.is_live": "What has begun stands first, so the first is live or none is.",
     "postgres.connection Database._read: never if len(statements) == 1": "One statement is one snapshot either way.",
+    "postgres.connection Database._lent: no shield": "A pool takes a connection back without waiting, as it is today.",
     "postgres.statements SET_CHANGE: without completed_at IS NULL": "What is over has no lease: its driver is fenced.",
     "postgres.statements SAID: without m.role <> 'user'": (
         "What a task has said stands behind its prompt, and behind everybody's messages."

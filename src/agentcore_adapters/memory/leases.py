@@ -78,7 +78,7 @@ class MemoryLeases:
         head = waiting[0]
         if head.driven:
             hold = shelf.holds[head.id]
-            return head if self._is_lost(hold) or (node is not None and hold.node == node) else None
+            return head if self._is_lost(hold) or hold.node == node else None
         return head if head.status == "queued" else None  # else parked: it waits for a person
 
     def _is_lost(self, hold: Hold) -> bool:

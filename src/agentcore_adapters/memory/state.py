@@ -277,9 +277,8 @@ def _put_task(shelf: Shelf, task: Task) -> None:
     if stored is not None and stored.is_final:
         raise Stale("A task that is over does not change.")
     hold = shelf.holds.setdefault(task.id, Hold())
-    if hold.node is not None and not task.driven:
+    if not task.driven:
         hold.node, hold.expires_at = None, None
-        hold.epoch += 1
     shelf.tasks[task.id] = evolve(task, number=stored.number) if stored is not None else task
 
 

@@ -75,7 +75,7 @@ async def _lock(transaction: Transaction, changes: Changes, lease: Lease | None)
             raise Fenced("The lease is no longer ours.")
         if changes.follows is not None and changes.follows != str(row["change_id"]):
             raise Stale("The driver has stored more than it knows.")
-        if changes.id is not None and changes.id == str(row["change_id"]):
+        if changes.id == str(row["change_id"]):
             raise Stale("It is stored already.")
     for task in changes.tasks:
         row = known.get(task.id)

@@ -17,7 +17,7 @@ from agentcore.events import (
 )
 from agentcore.ids import ApprovalId, EngineName, MessageId
 from agentcore.ports import Fenced, Leases, Store
-from agentcore.testing.making import ENGINE, OTHER, TENANT, a_talk, an_approval, an_id
+from agentcore.testing.making import ENGINE, OTHER, TENANT, a_talk, an_approval, an_id, now
 
 
 class ConversationContract:
@@ -46,10 +46,13 @@ class ConversationContract:
         assert await store.conversation(*talk.place, EngineName("another")) is None
         with pytest.raises(Fenced):
             await talk.say(turn, evolve(grant.lease, epoch=99), Resumable(reference="zombie"))
+        another = Conversation(engine=EngineName("another"), reference="a1", knows=kept.knows, lines=("its", "own"))
+        await store.commit(evolve(turn.nothing(now()), conversation=another))
         await talk.say(turn, grant.lease, ResumeLost(ENGINE), Resumable(reference="r2", lines=("new",)), Finished())
         kept = await store.conversation(*talk.place, ENGINE)
         assert kept is not None
         assert (kept.reference, kept.lines) == ("r2", ("new",))
+        assert await store.conversation(*talk.place, another.engine) == another
         await store.erase(*talk.place)
         assert await store.conversation(*talk.place, ENGINE) is None
 
@@ -69,3 +72,6 @@ class ConversationContract:
         await talk.ask(task.id, Continue())
         stored = (await store.turn(TENANT, task.id)).approvals
         assert [(approval.used, approval.by) for approval in stored] == [(True, "me"), (True, "me")]
+        changes = (await store.turn(TENANT, task.id)).nothing(now())
+        await store.commit(evolve(changes, approvals=tuple(evolve(approval, by="another") for approval in stored)))
+        assert (await store.turn(TENANT, task.id)).approvals == stored

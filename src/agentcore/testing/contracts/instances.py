@@ -123,3 +123,6 @@ class InstancesContract:
         view = await store.task(TENANT, task.id)
         assert (view.task.status, view.task.result, view.usage) == (TaskStatus.COMPLETED, "hi", usage)
         assert [m.text for m in await store.messages(*talk.place, (0, 0), 10)] == ["hello", "hi"]
+        next_task = await talk.admit()
+        assert (await store.turn(TENANT, next_task.id)).reply is None  # a reply is its task's own
+        assert [turn.reply for turn in (await store.open_turns(*talk.place))[1]] == [None]
