@@ -201,20 +201,19 @@ class Reading:
 
     async def end(self) -> None:
         """Settle the last word; while the store is away, again and again, and callers are not kept waiting."""
-        with CancelScope(shield=True):  # one try is made even by a node that goes away
-            await self._try_to_end()
+        await self._try_to_end()
         while not self.is_lost and self.turn.task.driven:
             await anyio.sleep(RETRY_S)
-            with CancelScope(shield=True):
-                await self._try_to_end()
+            await self._try_to_end()
 
     async def _try_to_end(self) -> None:
-        async with self.lock:
-            for _ in range(TRIES):
-                if self.is_lost or not self.turn.task.driven:
-                    return
-                if not await self.move(self._heard(self.last), is_last=True):
-                    return
+        with CancelScope(shield=True):  # one try is made even by a node that goes away
+            async with self.lock:
+                for _ in range(TRIES):
+                    if self.is_lost or not self.turn.task.driven:
+                        return
+                    if not await self.move(self._heard(self.last), is_last=True):
+                        return
 
     def _heard(self, word: LastWord) -> Decide:
         def decide(turn: Turn, at: datetime) -> tuple[Turn, Changes]:
@@ -222,7 +221,7 @@ class Reading:
                 return obey(turn, word, at) if isinstance(word, Recover | HandBack) else receive(turn, word, at)
             except TaskConflict:
                 self.house.counts.refused += 1
-                if turn.task.status is TaskStatus.CANCELLING or turn.task.is_final:
+                if turn.task.status is TaskStatus.CANCELLING:
                     return turn, turn.nothing(at)
                 self.stop(OUT_OF_TURN)
                 return turn, turn.nothing(at)

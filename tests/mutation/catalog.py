@@ -35,6 +35,7 @@ FOLLOW = Look(("tests/core/test_follow.py", "tests/core/test_follow_edges.py"))
 MEMORY = Look(("tests/contract/test_memory.py",))
 POSTGRES = Look(("tests/contract/test_postgres.py",))
 SEEDS = Look(("tests/mutation/seeds.py",))
+MAINTENANCE = Look(("tests/adapters/test_maintenance.py",), "unused_attachments")
 GUARDS = Look(("tests/adapters/test_postgres_guards.py",))
 STREAMS = Look(("tests/hazards/test_e_events.py",), "memory and not E3_", whole=True)
 TOOLS = Look(
@@ -56,7 +57,7 @@ STORES: Mapping[str, tuple[Look, ...]] = {
         (f"postgres/{name}" for name in ("writer", "leases", "flusher", "store", "books", "connection")),
         (POSTGRES,),
     ),
-    "postgres/statements": (POSTGRES,),
+    "postgres/statements": (POSTGRES, MAINTENANCE),
     "postgres/errors": (GUARDS,),
 }
 SHELL: Mapping[str, tuple[Look, ...]] = {

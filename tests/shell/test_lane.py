@@ -10,16 +10,18 @@ from tests.support.node import ME, Node, a_node, settled
 from agentcore.admission import OnBusy
 from agentcore.asking import Ask
 from agentcore.changes import Changes
-from agentcore.commands import Cancel, Decide
+from agentcore.commands import Cancel, Decide, Deliver, HandBack
 from agentcore.errors import EngineFailed, StoreUnavailable
-from agentcore.events import Finished, TextDelta
+from agentcore.events import CallOpened, Finished, TextDelta
 from agentcore.follow import Entry, Live
 from agentcore.ids import NodeId, SessionId
 from agentcore.node import drain
 from agentcore.obey import obey
 from agentcore.ports import Committed, Grant, Lease
-from agentcore.task import ErrorCode, TaskStatus
-from agentcore.testing.making import TENANT, an_approval
+from agentcore.reply import Reply
+from agentcore.task import ErrorCode, OnCrash, TaskStatus
+from agentcore.testing.making import TENANT, Talk, a_prompt, a_session, an_approval
+from agentcore.testing.puppet import NAME
 
 pytestmark = pytest.mark.anyio
 node = a_node
@@ -171,6 +173,21 @@ async def test_what_stops_is_not_asked_again(node: Node) -> None:
     await lane.reconcile()
     assert (reading.stopped_at, lane.reading) == (stopped, reading)
     await node.say(task, None)
+
+
+async def test_a_reply_that_came_while_nobody_drove_its_task_ends_it_and_nothing_is_asked_again(node: Node) -> None:
+    talk = Talk(node.store, node.leases, evolve(a_session(), engine=NAME), node=NodeId("another"))
+    prompt = evolve(a_prompt(), engine=NAME)
+    task = await talk.admit(evolve(prompt, params=evolve(prompt.params, on_crash=OnCrash.RESUME)))
+    grant = await talk.take()
+    await talk.say(grant.turn, grant.lease, CallOpened(model="m", input_tokens=1))
+    await talk.ask(task.id, HandBack())
+    await talk.ask(task.id, Deliver(reply=Reply(ok=True, text="hi"), receipt="r"))
+    await node.runtime.lanes.reconcile(*talk.place)
+    await settled()
+    assert not node.puppet.runs
+    view = await node.store.task(TENANT, task.id)
+    assert (view.task.status, view.task.result) == (TaskStatus.COMPLETED, "hi")
 
 
 async def test_whoever_drives_a_session_elsewhere_is_woken(node: Node) -> None:

@@ -218,3 +218,25 @@ async def test_a_word_out_of_turn_stops_its_engine_unless_a_stop_was_asked(bench
     assert await bench.say(an_approval())  # it cannot ask any more, and its stop is on its way
     assert bench.house.counts.refused == 1
     assert not bench.reading.is_stopping
+
+
+async def test_a_last_word_is_stored_even_by_a_node_that_goes_away(bench: Bench) -> None:
+    bench.reading.last = Finished(summary="done")
+    with anyio.CancelScope() as node:
+        node.cancel()
+        await bench.reading.end()
+    assert (await bench.task()).status is TaskStatus.COMPLETED
+
+
+async def test_what_an_engine_needs_is_asked_for_only_while_the_lease_is_trusted(bench: Bench) -> None:
+    asked: list[bool] = []
+
+    async def away() -> None:
+        asked.append(bench.reading._may_tell())
+        if len(asked) == 2:
+            bench.reading.lease = evolve(bench.reading.lease, trusted_until=0.0)
+        raise StoreUnavailable("away")
+
+    with anyio.fail_after(5), pytest.raises(StoreUnavailable):
+        await bench.reading._patiently(away)
+    assert asked == [True, True]
