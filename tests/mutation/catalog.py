@@ -42,6 +42,7 @@ TOOLS = Look(
     ("tests/core/test_toolloop.py", "tests/core/test_canonical.py", "tests/hazards/test_p_approvals.py"), whole=True
 )
 REMOTE = Look(("tests/hazards/test_r_remote.py", "tests/hazards/test_r_callbacks.py"), "memory", whole=True)
+NODES = Look(("tests/hazards/test_c_liveness.py",), "memory and is_cancelled", whole=True)
 BILLING = Look(("tests/hazards/test_b_billing.py",), "memory and B2", whole=True)
 
 DOMAIN: Mapping[str, tuple[Look, ...]] = {
@@ -61,7 +62,9 @@ STORES: Mapping[str, tuple[Look, ...]] = {
     "postgres/errors": (GUARDS,),
 }
 SHELL: Mapping[str, tuple[Look, ...]] = {
-    **dict.fromkeys(("lane", "lanes", "reading", "pulse", "node", "runtime", "asking"), (BY_HAND, SEEDS)),
+    **dict.fromkeys(("lane", "lanes", "reading", "pulse", "asking"), (BY_HAND, SEEDS)),
+    "node": (BY_HAND, SEEDS, NODES),
+    "runtime": (BY_HAND, SEEDS, REMOTE),
     "follow": (FOLLOW, SEEDS),
     "toolloop": (TOOLS,),
     "remote": (REMOTE,),

@@ -14,7 +14,7 @@ from agentcore.commands import Cancel, Decide, Deliver, HandBack
 from agentcore.errors import EngineFailed, StoreUnavailable
 from agentcore.events import CallOpened, Finished, TextDelta
 from agentcore.follow import Entry, Live
-from agentcore.ids import NodeId, SessionId
+from agentcore.ids import InstanceId, NodeId, SessionId
 from agentcore.node import drain
 from agentcore.obey import obey
 from agentcore.ports import Committed, Grant, Lease
@@ -330,3 +330,16 @@ async def test_a_node_that_goes_away_waits_for_nothing_that_it_cannot_store(node
     scope.cancel()
     await settled()
     assert await node.status(task) is TaskStatus.RUNNING
+
+
+async def test_a_node_that_goes_away_does_not_wait_for_what_may_wait_anywhere(node: Node) -> None:
+    talk = Talk(node.store, node.leases, evolve(a_session(), engine=NAME))
+    prompt = evolve(a_prompt(), engine=NAME)
+    params = evolve(prompt.params, instance=InstanceId("there"), on_crash=OnCrash.RESUME)
+    task = await talk.admit(evolve(prompt, params=params))
+    await node.runtime.lanes.reconcile(*talk.place)
+    await settled()
+    with anyio.fail_after(5):
+        await drain(node.runtime.house, node.runtime.lanes, 1e6)
+    view = await node.store.task(TENANT, task.id)
+    assert (view.task.status, view.task.attempt, view.task.driven) == (TaskStatus.QUEUED, 1, False)
