@@ -32,7 +32,7 @@ from agentcore.task import Decision, ErrorCode
 from agentcore.testing.contracts.engine import a_request
 from agentcore.testing.making import an_id, now
 from agentcore.tooling import ModelEvent, Tool, Toolboxes, ToolCall, ToolOutput, WantedCall
-from agentcore.toolloop import CHANGED, EXPIRED, FAILED, NOT_DECIDED, OUTPUT_CHARS, TOO_SLOW, ToolLoop
+from agentcore.toolloop import CHANGED, EXPIRED, FAILED, NOT_DECIDED, OUTPUT_CHARS, REJECTED, TOO_SLOW, ToolLoop
 from agentcore.usage import Usage
 
 pytestmark = pytest.mark.anyio
@@ -233,7 +233,8 @@ async def test_what_was_decided_is_carried_out_first_and_in_order() -> None:
     [
         (decided(input={"n": 2}), CHANGED),
         (decided(tool_name="t.other"), CHANGED),
-        (decided(Decision.REJECTED, reason="no!"), "a person has rejected it. The reason given: no!"),
+        (decided(Decision.REJECTED, reason="no!"), f"{REJECTED} The reason given: no!"),
+        (decided(Decision.REJECTED), REJECTED),
         (decided(Decision.EXPIRED), EXPIRED),
         (decided(Decision.SUPERSEDED), NOT_DECIDED),
         (decided(decision=None), NOT_DECIDED),
@@ -242,7 +243,7 @@ async def test_what_was_decided_is_carried_out_first_and_in_order() -> None:
 async def test_what_was_not_approved_as_it_is_does_not_run(approval: Approval, told: str) -> None:
     loop, model, box = a_loop(policy=Policy())
     said = await heard(loop, a_task(decisions=(approval,)))
-    assert told in results(said)["1"]
+    assert results(said)["1"] == told
     assert ("person" in results(said)["1"]) == (approval.decision is Decision.REJECTED)
     assert box.calls == []
     assert isinstance(said[-1], Finished)

@@ -67,7 +67,7 @@ SHELL: Mapping[str, tuple[Look, ...]] = {
     "runtime": (BY_HAND, SEEDS, REMOTE),
     "follow": (FOLLOW, SEEDS),
     "toolloop": (TOOLS,),
-    "remote": (REMOTE,),
+    "remote": (BY_HAND, REMOTE),
     "feed": (SEEDS, STREAMS),
     "relay": (BY_HAND, BILLING),
 }

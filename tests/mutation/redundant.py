@@ -67,6 +67,9 @@ REDUNDANT: Mapping[str, str] = {
         "Without an owner there is no time that could be over: task_lease_is_whole."
     ),
     "postgres.statements DELIVERED: without delivered_at IS NULL": "What is delivered twice is delivered.",
+    "runtime Runtime.ask_consent: never if tenant is None": "For the type checker: nobody's session is not found.",
+    "toolloop ToolLoop.offered: without request.allowed_tools == () in not self.model.abilities.tools or "
+    "request.allowed_tools == ()": "An empty list allows no tool; it saves asking their servers.",
     "lane Lane.change: always if changes.is_durable": "Storing nothing changes nothing.",
     "lane Lane.checkpoint: without reading.turn.tail in (reading := self.reading) is not None and "
     "reading.turn.tail and (not reading.is_over)": "No tail, no change.",

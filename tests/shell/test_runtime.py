@@ -1,6 +1,7 @@
 """The use cases of one node: who may ask what, and what is refused."""
 
 from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
 
 import anyio
 import pytest
@@ -12,17 +13,28 @@ from agentcore.books import EventId
 from agentcore.caller import Caller, Role
 from agentcore.commands import Decide
 from agentcore.engine import Abilities
-from agentcore.errors import NotFound, RoleRequired, SessionNotFound, ShuttingDown, UnsupportedMedia
+from agentcore.errors import (
+    InvalidRequest,
+    NotFound,
+    RoleRequired,
+    SessionNotFound,
+    ShuttingDown,
+    ToolNotAllowed,
+    UnsupportedMedia,
+)
 from agentcore.events import Finished, OAuthPrompted, TextDelta
-from agentcore.ids import SessionId, TaskId
-from agentcore.policy import Policy
+from agentcore.ids import InstanceId, SessionId, TaskId
+from agentcore.instances import ENGINE as REMOTE
+from agentcore.policy import Policy, Rule
+from agentcore.remote import Told
 from agentcore.runtime import Accepted, Runtime
-from agentcore.task import TaskStatus
+from agentcore.task import OnCrash, TaskStatus
 from agentcore.testing.making import TENANT, an_approval, an_id
 from agentcore.testing.puppet import NAME
 
 pytestmark = pytest.mark.anyio
 node = a_node
+NONE = InstanceId("none")
 Use = Callable[[Runtime, Caller, Accepted], Awaitable[object]]
 USES: dict[str, tuple[Role, Use]] = {
     "execute": (Role.MEMBER, lambda runtime, me, _: runtime.execute(me, Ask(text="x"))),
@@ -33,7 +45,12 @@ USES: dict[str, tuple[Role, Use]] = {
     "close": (Role.MEMBER, lambda runtime, me, task: runtime.close(me, task.session_id, erase=False)),
     "switch_engine": (Role.ADMIN, lambda runtime, me, _: runtime.switch_engine(me, NAME)),
     "redeliver": (Role.ADMIN, lambda runtime, me, _: runtime.redeliver(me, EventId("e"))),
+    "add": (Role.MEMBER, lambda runtime, me, _: runtime.remote.add(me, Told())),
+    "change": (Role.MEMBER, lambda runtime, me, _: runtime.remote.change(me, NONE, Told())),
+    "drop": (Role.MEMBER, lambda runtime, me, _: runtime.remote.drop(me, NONE)),
+    "webhook_key": (Role.MEMBER, lambda runtime, me, _: runtime.remote.webhook_key(me, NONE)),
 }
+MISSES = {"redeliver", "change", "drop", "webhook_key"}  # what they name does not exist
 
 
 @pytest.mark.parametrize("name", USES)
@@ -48,9 +65,47 @@ async def test_a_use_case_needs_its_role_and_no_other(node: Node, name: str) -> 
         except RoleRequired:
             assert not is_let
         except NotFound:
-            assert (name, is_let) == ("redeliver", True)
+            assert is_let
+            assert name in MISSES
         else:
             assert is_let
+            assert name not in MISSES
+
+
+async def test_who_registers_for_another_is_an_admin(node: Node) -> None:
+    member = evolve(ME, roles=frozenset({Role.MEMBER}))
+    with pytest.raises(RoleRequired):
+        await node.runtime.remote.add(member, Told(), owner="another")
+    assert (await node.runtime.remote.add(member, Told(), owner="me")).owner == "me"
+    assert (await node.runtime.remote.add(ME, Told(), owner="another")).owner == "another"
+
+
+async def test_a_remote_agent_is_nobodys_default(node: Node) -> None:
+    with pytest.raises(InvalidRequest, match="default"):
+        await node.runtime.switch_engine(ME, REMOTE)
+
+
+@pytest.mark.parametrize(
+    ("instance", "said", "kept"),
+    [
+        (None, None, OnCrash.FAIL),
+        (NONE, None, OnCrash.RESUME),
+        (NONE, OnCrash.FAIL, OnCrash.FAIL),
+        (None, OnCrash.RESUME, OnCrash.RESUME),
+    ],
+)
+def test_what_a_caller_does_not_say_takes_its_default(
+    instance: InstanceId | None, said: OnCrash | None, kept: OnCrash
+) -> None:
+    ask = Ask(text="x", instance=instance, on_crash=said)
+    assert resolved(ask, TaskId("t"), NAME, Abilities(), "", None, Policy()).params.on_crash is kept
+
+
+def test_tools_that_are_denied_cannot_be_asked_for() -> None:
+    policy = Policy(rules={"shell.*": Rule.DENY})
+    for tools, is_let in ((None, True), ((), True), (("files.read",), True), (("files.read", "shell.run"), False)):
+        with nullcontext() if is_let else pytest.raises(ToolNotAllowed, match=r"shell\.run"):
+            resolved(Ask(text="x", allowed_tools=tools), TaskId("t"), NAME, Abilities(), "", None, policy)
 
 
 @pytest.mark.parametrize("name", ["execute", "inject"])
