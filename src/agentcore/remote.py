@@ -123,8 +123,8 @@ class Remote:
         for _ in range(TRIES):
             old = await self.instance(caller, instance_id)
             port = old.port if told.port is None else told.port
-            host = old.host if told.host is None else self._host(told.host, port)
-            if told.port is not None and host is not None:  # an entry of the allow-list may name one port
+            host = old.host if told.host is None else told.host
+            if told.host is not None or told.port is not None:  # an entry of the allow-list may name one port
                 host = self._host(host, port)
             new = old.changed(self.house.clock.now(), name=told.name, host=host, port=port, status=told.status)
             try:
