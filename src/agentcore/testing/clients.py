@@ -28,6 +28,8 @@ from agentcore.testing.making import TENANT
 from agentcore.testing.simulation import CALLER, CLIENTS, DEADLINES_S, LOAD_S, SESSIONS, Simulation
 
 GIVE_UP_S = 900.0  # of virtual time after the load: longer than any deadline, lease and sweep together
+SEEN_S = 60.0  # within which who stays is shown the end, however many messages are lost: heads are told every second
+FOR_EVER_S = 1e6
 
 
 @define(eq=False)
@@ -109,7 +111,23 @@ class Clients:
                 tasks.start_soon(self._work, random)
 
     async def settle(self) -> None:
-        """Wait until every task has ended, as each must; decide what still waits."""
+        """Wait until every task has ended, as each must, and until who stays has been shown it."""
+        random = Random(f"{self.simulation.seed} stayers")  # noqa: S311 - a simulation
+        stayers = [Reader(session) for session in self.sessions]
+        self.readers += stayers
+        async with anyio.create_task_group() as tasks:
+            for reader in stayers:
+                tasks.start_soon(self._stay, reader, random)
+            await self._until_all_is_over()
+            await self._until_seen(stayers)
+            tasks.cancel_scope.cancel()
+
+    async def _stay(self, reader: Reader, random: Random) -> None:
+        while (runtime := self.simulation.any_runtime(random)) is None:
+            await anyio.sleep(1.0)
+        await reader.read(runtime, FOR_EVER_S)
+
+    async def _until_all_is_over(self) -> None:
         store, loop = self.simulation.world.store, self.simulation.loop
         until = loop.time() + GIVE_UP_S
         while True:
@@ -121,6 +139,15 @@ class Clients:
                 break
             assert loop.time() < until, f"I1, I7, I12: open {late}, running {running}, {len(pending)} events not told"
             await anyio.sleep(1.0)
+
+    async def _until_seen(self, stayers: list[Reader]) -> None:
+        store, loop = self.simulation.world.store, self.simulation.loop
+        until = loop.time() + SEEN_S
+        for reader in stayers:
+            head = (await store.log(TENANT, reader.session_id, 1, 1)).head
+            while reader.cursor.seq < head:
+                assert loop.time() < until, f"I5: who stays has seen {reader.cursor} and not {head}"
+                await anyio.sleep(0.5)
 
     async def _work(self, random: Random) -> None:
         until = self.simulation.loop.time() + LOAD_S
