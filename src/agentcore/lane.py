@@ -194,8 +194,8 @@ class Lane:
             if due is not None:
                 reading.stop(due.last)
             return False
-        await reading.move(lambda turn, at: obey(turn, due, at))
-        if isinstance(due, Continue) and reading.run is not None and not reading.is_over:
+        is_stored = await reading.move(lambda turn, at: obey(turn, due, at))
+        if is_stored and isinstance(due, Continue) and reading.run is not None:
             reading.run.answer([approval for approval in reading.turn.approvals if not approval.is_pending])
         return True
 

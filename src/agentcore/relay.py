@@ -43,8 +43,6 @@ class Relay:
     async def round(self) -> int:
         """Try what is due, once; return how many events there were."""
         due = await self.books.take_events(BATCH, HOLD_S) if self.sink is not None else []
-        if not due:
-            return 0
         limiter = anyio.CapacityLimiter(AT_ONCE)
         async with anyio.create_task_group() as tasks:
             for delivery in due:

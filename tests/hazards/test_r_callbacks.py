@@ -172,6 +172,7 @@ async def test_T5_headers_of_standard_webhooks_must_be_right_if_they_are_there(r
         good | {"webhook-id": "msg-2"},
         good | {"webhook-signature": "v1,bm9wZQ=="},
         good | {"webhook-timestamp": "soon"},
+        good | {"webhook-timestamp": "9" * 400},
         {name: value for name, value in good.items() if name != "webhook-signature"},
         signed(asked, body, b"x" * 32),
         signed(asked, body + b" ", key),
@@ -183,6 +184,9 @@ async def test_T5_headers_of_standard_webhooks_must_be_right_if_they_are_there(r
     assert await everything(remote, task["sessionId"]) == before
     assert (await http.post(url, content=body, headers=good)).json() == RECEIVED
     assert (await remote.served.ended(task["taskId"]))["result"] == "signed"
+    page = await remote.served.runtime.house.store.log(TenantId("default"), SessionId(task["sessionId"]), 1, 100)
+    receipts = [entry.event.receipt for entry in page.entries if isinstance(entry.event, ReplyDelivered)]
+    assert receipts == [good["webhook-id"]]
     assert (await http.post(url, content=body, headers=good)).json() == RECEIVED
 
 

@@ -68,7 +68,7 @@ SHELL: Mapping[str, tuple[Look, ...]] = {
     "follow": (FOLLOW, SEEDS),
     "toolloop": (TOOLS,),
     "remote": (BY_HAND, REMOTE),
-    "feed": (SEEDS, STREAMS),
+    "feed": (BY_HAND, SEEDS, STREAMS),
     "relay": (BY_HAND, BILLING),
 }
 

@@ -67,6 +67,10 @@ REDUNDANT: Mapping[str, str] = {
         "Without an owner there is no time that could be over: task_lease_is_whole."
     ),
     "postgres.statements DELIVERED: without delivered_at IS NULL": "What is delivered twice is delivered.",
+    "remote Remote._proved: never if tenant_id is None": "For the type checker: nobody's task is not found.",
+    "remote Remote._proved: without task.session_id != session_id in task.session_id != session_id or "
+    "task.params.instance is None": "The signature is over both ids, and we have signed none that do not belong.",
+    "feed Feed._mend: never if Need.TAIL in needs": "Reading the log to its head asks for the tail, too.",
     "runtime Runtime.ask_consent: never if tenant is None": "For the type checker: nobody's session is not found.",
     "toolloop ToolLoop.offered: without request.allowed_tools == () in not self.model.abilities.tools or "
     "request.allowed_tools == ()": "An empty list allows no tool; it saves asking their servers.",
