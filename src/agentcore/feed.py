@@ -126,14 +126,11 @@ class Feed:
 
     async def _mend(self, needs: list[Need | Reset], item: Heard) -> AsyncIterator[list[Frame]]:
         """Fetch what the follower lacks, then let it hear *item* again; what it lacks then must be waited for."""
-        for need in needs:
-            if isinstance(need, Reset):
-                yield [await self._restart(need)]
         if Need.TAIL in needs:
             tail = await self._tail()
             if tail:
                 yield tail
-        else:
+        else:  # a reset, too, is come upon again in the log
             async for batch in self._catch_up():
                 yield batch
         again: list[Frame] = []

@@ -348,11 +348,11 @@ async def test_a_node_that_goes_away_does_not_wait_for_what_may_wait_anywhere(no
 async def test_an_engine_that_waits_is_answered_only_by_who_still_drives_it(node: Node) -> None:
     task = await node.ask()
     await node.say(task, an_approval())
-    lane, reading = node.reading()
+    (lane, reading), run = node.reading(), node.run(task)
     decided = Decide(approved=True, by="me")
     await node.store.commit(obey(await node.store.turn(TENANT, task.task_id), decided, node.clock.now())[1])
     reading.lease = evolve(reading.lease, epoch=99)  # another node has it by now
     await lane.reconcile()
     await settled()
-    assert node.run(task).answered == []
+    assert run.answered == []
     assert reading.is_lost
