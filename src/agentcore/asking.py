@@ -81,8 +81,7 @@ def resolved(
         allowed_tools=ask.allowed_tools,
         voice_mode=ask.voice_mode,
         model=ask.model,
-        # Nothing of a remote agent's work is lost with a node.
-        on_crash=ask.on_crash or (OnCrash.RESUME if ask.instance else OnCrash.FAIL),
+        on_crash=_on_crash(ask, abilities),
         instance=ask.instance,
     )
     return Prompt(
@@ -93,3 +92,10 @@ def resolved(
         deadline_s=ask.deadline_s,
         blobs=tuple(blobs.values()),
     )
+
+
+def _on_crash(ask: Ask, abilities: Abilities) -> OnCrash:
+    """Say what becomes of a task whose node is lost; nothing of a remote agent's work is lost with it."""
+    if ask.on_crash is OnCrash.RESTART_IF_PURE and not abilities.pure_until_tool:
+        return OnCrash.FAIL  # nobody can tell whether it has acted
+    return ask.on_crash or (OnCrash.RESUME if ask.instance else OnCrash.FAIL)

@@ -33,6 +33,7 @@ async def engine_request(store: Store, engine: Engine, turn: Turn) -> EngineRequ
     resume, news = await _resumed(store, engine, turn, history)
     hashes = {part.sha256 for message in (*messages, *news) for part in message.parts if isinstance(part, FilePart)}
     return EngineRequest(
+        tenant_id=task.tenant_id,
         session_id=task.session_id,
         task_id=task.id,
         attempt=task.attempt,

@@ -14,7 +14,7 @@ from attrs import frozen
 from agentcore.approval import Approval
 from agentcore.changes import Blob, Conversation
 from agentcore.events import EngineEvent
-from agentcore.ids import EngineName, SessionId, TaskId
+from agentcore.ids import EngineName, SessionId, TaskId, TenantId
 from agentcore.instances import Instance
 from agentcore.messages import Message
 
@@ -30,6 +30,7 @@ class Abilities:
     attachments: bool = False
     usage: bool = True
     context_tokens: int = 150_000  #: What it can be shown of a conversation.
+    pure_until_tool: bool = True  #: Acts by nothing but the calls it says, each said before it is made.
     stop_grace_s: float = 0.0  #: After ``Run.interrupt``, it may end by itself for so long; 0: it is cancelled.
 
 
@@ -37,6 +38,7 @@ class Abilities:
 class EngineRequest:
     """What an engine is asked to answer."""
 
+    tenant_id: TenantId
     session_id: SessionId
     task_id: TaskId
     attempt: int

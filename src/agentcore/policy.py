@@ -1,15 +1,17 @@
 """Which tools there are for a task, and which calls need a person.
 
-Law: a tool that the policy denies exists for nobody; what a request asks for narrows the policy and never widens it.
+Law: a tool that a rule of the server denies exists for nobody; a tenant's rules stand before the server's others; what
+a request asks for narrows them and never widens them.
 A restriction says what exists: whether a call runs by itself is the rule's business alone.
 """
 
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from agentcore.errors import ToolNotAllowed
+from agentcore.ids import TenantId
 
 APPROVAL_S = 3600.0
 
@@ -29,11 +31,20 @@ class Policy:
     default: Rule = Rule.ASK
     rules: Mapping[str, Rule] = field(factory=dict)
     approval_s: float = APPROVAL_S  #: Seconds that a person has to decide.
+    tenants: Mapping[TenantId, Mapping[str, Rule]] = field(factory=dict)  #: Rules of their own; ``*``: of all tools.
+    own: Mapping[str, Rule] = field(factory=dict)  #: Those of the tenant whose policy this is.
+
+    def of(self, tenant: TenantId) -> "Policy":
+        """Return the policy of one tenant."""
+        return evolve(self, own=self.tenants.get(tenant, {}), tenants={})
 
     def rule(self, tool: str) -> Rule:
         """Return the rule of a tool: its own, else its server's, else the default."""
         server = f"{tool.partition('.')[0]}.*"
-        return self.rules.get(tool) or self.rules.get(server) or self.default
+        common = self.rules.get(tool) or self.rules.get(server)
+        if common is Rule.DENY:
+            return common
+        return self.own.get(tool) or self.own.get(server) or self.own.get("*") or common or self.default
 
     def allows(self, tool: str, requested: Sequence[str] | None) -> bool:
         """Tell whether a task that asked for *requested* has a tool; None asks for all there are."""

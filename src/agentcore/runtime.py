@@ -172,7 +172,9 @@ class Runtime:
         abilities = self.house.engines.named(engine).abilities
         token = self.seal.oauth_token(caller.tenant_id, session.id)
         system = self.prompts.build(caller, session.id, instructions=ask.system_prompt, oauth_token=token)
-        return resolved(ask, TaskId(self.house.new_id()), engine, abilities, system, inherited, self.policy)
+        return resolved(
+            ask, TaskId(self.house.new_id()), engine, abilities, system, inherited, self.policy.of(caller.tenant_id)
+        )
 
     # ----------------------------------------------------------------------------------------------------- tasks
     async def cancel(self, caller: Caller, task_id: TaskId, wait_s: float) -> tuple[TaskView, bool]:

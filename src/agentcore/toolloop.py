@@ -89,7 +89,8 @@ class ToolLoop:
         """Return the tools that *request* has."""
         if not self.model.abilities.tools or request.allowed_tools == ():
             return ()
-        return [tool for tool in await self.toolbox.tools() if self.policy.allows(tool.name, request.allowed_tools)]
+        policy = self.policy.of(request.tenant_id)
+        return [tool for tool in await self.toolbox.tools() if policy.allows(tool.name, request.allowed_tools)]
 
 
 @define(eq=False)
@@ -154,7 +155,7 @@ class _Rounds:
 
     def _judged(self, call: Call) -> Call:
         """Say whether a call that the model wants is made, asked for, or refused."""
-        rule = self.loop.policy.rule(call.name)
+        rule = self.loop.policy.of(self.request.tenant_id).rule(call.name)
         if rule is Rule.DENY:
             return evolve(call, refusal=NOT_ALLOWED)
         if all(tool.name != call.name for tool in self.tools):

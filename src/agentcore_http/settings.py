@@ -96,6 +96,18 @@ def _rules(value: object) -> dict[str, Rule]:
     return {_text(name): _rule(rule) for name, rule in value.items()}
 
 
+def _tenants_rules(value: object) -> dict[str, dict[str, Rule]]:
+    if isinstance(value, dict):
+        return {_text(tenant): _rules(rules or {}) for tenant, rules in value.items()}
+    found: dict[str, dict[str, Rule]] = {}
+    for word in _words(value):
+        tenant, slash, rule = word.partition("/")
+        if not slash:
+            raise ValueError("tenant/tool=rule, with commas between")
+        found.setdefault(_text(tenant), {}).update(_rules(rule))
+    return found
+
+
 def _auth(value: object) -> str:
     if value != "none":
         raise ValueError("none (the other modes are not part of this release)")
@@ -155,6 +167,12 @@ class Settings:
     tools_rules: dict[str, Rule] | None = _setting(
         _rules,
         "`<server>.<tool>` or `<server>.*` = `ask`, `auto`, `deny`; in the variable: `a.b=auto,c.*=deny`.",
+        table="tools",
+    )
+    tools_tenants: dict[str, dict[str, Rule]] | None = _setting(
+        _tenants_rules,
+        "Rules of one tenant, before the server's (but what the server denies stays denied); `*`: of all its tools. "
+        "In the variable: `acme/a.b=auto,acme/*=deny`.",
         table="tools",
     )
     tools_approval_seconds: float | None = _setting(_number, "Time a person has to decide; 3600.", table="tools")

@@ -16,7 +16,7 @@ from attrs import evolve, frozen
 
 from agentcore.books import Sink
 from agentcore.engine import Engines
-from agentcore.ids import EngineName, NodeId
+from agentcore.ids import EngineName, NodeId, TenantId
 from agentcore.node import open_runtime
 from agentcore.policy import APPROVAL_S, Policy, Rule
 from agentcore.ports import Leases, Store
@@ -183,6 +183,7 @@ def policy(settings: Settings) -> Policy:
         default=settings.tools_approval or Rule.ASK,
         rules=settings.tools_rules or {},
         approval_s=settings.tools_approval_seconds or APPROVAL_S,
+        tenants={TenantId(tenant): rules for tenant, rules in (settings.tools_tenants or {}).items()},
     )
 
 

@@ -25,14 +25,24 @@ from agentcore.events import (
     ToolResult,
     ToolUse,
 )
-from agentcore.ids import ApprovalId, EngineName
+from agentcore.ids import ApprovalId, EngineName, TenantId
 from agentcore.messages import Message, Role, TextPart, ThinkingPart, ToolResultPart, ToolUsePart
 from agentcore.policy import Policy, Rule
 from agentcore.task import Decision, ErrorCode
 from agentcore.testing.contracts.engine import a_request
-from agentcore.testing.making import an_id, now
+from agentcore.testing.making import TENANT, an_id, now
 from agentcore.tooling import ModelEvent, Tool, Toolboxes, ToolCall, ToolOutput, WantedCall
-from agentcore.toolloop import CHANGED, EXPIRED, FAILED, NOT_DECIDED, OUTPUT_CHARS, REJECTED, TOO_SLOW, ToolLoop
+from agentcore.toolloop import (
+    CHANGED,
+    EXPIRED,
+    FAILED,
+    NOT_ALLOWED,
+    NOT_DECIDED,
+    OUTPUT_CHARS,
+    REJECTED,
+    TOO_SLOW,
+    ToolLoop,
+)
 from agentcore.usage import Usage
 
 pytestmark = pytest.mark.anyio
@@ -322,3 +332,24 @@ def test_a_rule_is_the_tools_own_else_its_servers_else_the_default() -> None:
     assert policy.allows("b.x", None)
     assert not policy.allows("b.x", [])
     assert not policy.allows("a.rm", ["a.rm"])
+
+
+def test_a_tenants_rules_stand_before_the_servers_and_cannot_lift_a_denial() -> None:
+    rules = {"a.*": Rule.AUTO, "a.rm": Rule.DENY, "b.x": Rule.AUTO}
+    mine = {"a.x": Rule.ASK, "a.rm": Rule.AUTO, "b.*": Rule.DENY, "c.x": Rule.AUTO}
+    tenants = {TENANT: mine, TenantId("strict"): {"*": Rule.DENY, "c.x": Rule.ASK}}
+    policy = Policy(rules=rules, tenants=tenants)
+    names = ("a.x", "a.y", "a.rm", "b.x", "c.x", "c.y")
+    assert [policy.of(TENANT).rule(name) for name in names] == ["ask", "auto", "deny", "deny", "auto", "ask"]
+    assert [policy.of(TenantId("strict")).rule(name) for name in names] == ["deny"] * 4 + ["ask", "deny"]
+    assert [policy.of(TenantId("other")).rule(name) for name in names] == ["auto", "auto", "deny", "auto", "ask", "ask"]
+    assert [policy.rule(name) for name in names] == ["auto", "auto", "deny", "auto", "ask", "ask"]
+
+
+async def test_a_tenant_has_the_tools_that_its_rules_give_it() -> None:
+    policy = Policy(default=Rule.AUTO, tenants={TENANT: {"t.do": Rule.DENY}})
+    loop, model, box = a_loop([wants("1"), CLOSED], [CLOSED], [wants("2"), CLOSED], policy=policy)
+    said = await heard(loop, evolve(a_task(), tenant_id=TENANT))
+    assert (model.offered, results(said)["1"], box.calls) == ([], NOT_ALLOWED, [])
+    await heard(loop, evolve(a_task(), tenant_id=TenantId("another")))
+    assert (model.offered, [call.tool_use_id for call in box.calls]) == (["t.do"], ["2"])

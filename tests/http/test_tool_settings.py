@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from agentcore.ids import TenantId
 from agentcore.policy import Rule
 from agentcore.prompts import GUARDRAIL
 from agentcore_http import doctor, settings, wiring
@@ -20,6 +21,9 @@ approval_seconds = 60
 [tools.rules]
 "clock.now" = "auto"
 "files.*" = "deny"
+[tools.tenants.acme]
+"clock.now" = "ask"
+"x.*" = "deny"
 [prompts]
 guardrail = "Stay polite."
 """
@@ -34,6 +38,13 @@ def test_the_file_has_tables(tmp_path: Path) -> None:
     policy = wiring.policy(loaded)
     assert (policy.default, policy.approval_s) == (Rule.AUTO, 60.0)
     assert [policy.rule(name) for name in ("clock.now", "files.rm", "x.y")] == ["auto", "deny", "auto"]
+    assert [policy.of(TenantId("acme")).rule(name) for name in ("clock.now", "files.rm", "x.y")] == [
+        "ask",
+        "deny",
+        "deny",
+    ]
+    told = {"AGENTCORE_TOOLS_TENANTS": "acme/clock.*=auto, b/*=deny"}
+    assert settings.load(told, path).tools_tenants == {"acme": {"clock.*": "auto"}, "b": {"*": "deny"}}
     over = settings.load({"AGENTCORE_TOOLS_RULES": "a.b=deny, c.*=auto", "AGENTCORE_TOOLS_APPROVAL": "ask"}, path)
     assert wiring.policy(over).rules == {"a.b": "deny", "c.*": "auto"}
     assert wiring.policy(over).default is Rule.ASK
@@ -45,6 +56,8 @@ def test_the_file_has_tables(tmp_path: Path) -> None:
     [
         ('[tools]\napproval = "maybe"', "tools.approval must be one of auto, ask, deny"),
         ('[tools.rules]\n"a.b" = 1', "tools.rules must be one of"),
+        ('[tools.tenants.acme]\n"a.b" = 1', "tools.tenants must be one of"),
+        ('[tools]\ntenants = "a.b=auto"', "tools.tenants must be tenant/tool=rule"),
         ("[tools]\nother = 1", "tools.other is not a setting"),
         ("tools = 1", "tools. is not a setting"),
         ("[other]\nx = 1", "other is not a setting"),

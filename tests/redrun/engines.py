@@ -26,7 +26,7 @@ from agentcore.events import (
 from agentcore.ids import MessageId, SessionId, TaskId
 from agentcore.messages import FilePart, Message, Part, Role, TextPart
 from agentcore.task import Decision
-from agentcore.testing.making import an_id, now
+from agentcore.testing.making import TENANT, an_id, now
 from agentcore.testing.scripted import ScriptedEngine, ScriptedRun
 from agentcore.usage import Usage
 from tests.redrun.tables import Json
@@ -189,6 +189,7 @@ def make_request(
     has_prompt = bool(history) and any(isinstance(part, FilePart) for part in history[-1].parts)
     asked = () if has_prompt else (make_message(Role.USER, (TextPart(prompt),)),)
     return EngineRequest(
+        tenant_id=TENANT,
         session_id=SessionId(session_id),
         task_id=TaskId(an_id()),
         attempt=1,

@@ -23,7 +23,7 @@ from agentcore.errors import (
     UnsupportedMedia,
 )
 from agentcore.events import Finished, OAuthPrompted, TextDelta
-from agentcore.ids import InstanceId, SessionId, TaskId
+from agentcore.ids import InstanceId, SessionId, TaskId, TenantId
 from agentcore.instances import ENGINE as REMOTE
 from agentcore.policy import Policy, Rule
 from agentcore.remote import Told
@@ -99,6 +99,20 @@ def test_what_a_caller_does_not_say_takes_its_default(
 ) -> None:
     ask = Ask(text="x", instance=instance, on_crash=said)
     assert resolved(ask, TaskId("t"), NAME, Abilities(), "", None, Policy()).params.on_crash is kept
+
+
+def test_what_may_have_acted_unseen_is_not_restarted() -> None:
+    ask = Ask(text="x", on_crash=OnCrash.RESTART_IF_PURE)
+    for pure, kept in ((True, OnCrash.RESTART_IF_PURE), (False, OnCrash.FAIL)):
+        abilities = Abilities(pure_until_tool=pure)
+        assert resolved(ask, TaskId("t"), NAME, abilities, "", None, Policy()).params.on_crash is kept
+
+
+async def test_a_tenant_may_ask_for_what_its_rules_give_it(node: Node) -> None:
+    node.runtime = evolve(node.runtime, policy=Policy(tenants={TENANT: {"shell.*": Rule.DENY}}))
+    with pytest.raises(ToolNotAllowed):
+        await node.runtime.execute(ME, Ask(text="x", allowed_tools=("shell.run",)))
+    await node.runtime.execute(evolve(ME, tenant_id=TenantId("other")), Ask(text="x", allowed_tools=("shell.run",)))
 
 
 def test_tools_that_are_denied_cannot_be_asked_for() -> None:

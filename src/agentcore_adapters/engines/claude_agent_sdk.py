@@ -41,7 +41,7 @@ class ClaudeAgentSdk(ClaudeCodeCli):
     @asynccontextmanager
     async def run(self, request: EngineRequest) -> AsyncIterator[ClaudeCodeRun]:
         """Answer *request*."""
-        run = ClaudeSdkRun(self, request, Desk(request, self.policy))
+        run = ClaudeSdkRun(self, request, Desk(request, self.policy.of(request.tenant_id)))
         async with aclosing(run.say()) as run.said:
             yield run
 

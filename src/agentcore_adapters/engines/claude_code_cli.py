@@ -58,7 +58,7 @@ class ClaudeCodeCli:
     @asynccontextmanager
     async def run(self, request: EngineRequest) -> AsyncIterator["ClaudeCodeRun"]:
         """Answer *request*."""
-        run = ClaudeCodeRun(self, request, Desk(request, self.policy))
+        run = ClaudeCodeRun(self, request, Desk(request, self.policy.of(request.tenant_id)))
         async with aclosing(run.say()) as run.said:
             yield run
 

@@ -36,7 +36,7 @@ WITHDRAW_S = 2.0
 BODY_BYTES = 64 * 1024  # of an answer; what is longer is not read
 AGAIN = frozenset({408, 425, 429})  # and 5xx
 UNREACHED = "The remote agent could not be reached."
-ABILITIES = Abilities(streaming=False, resume=True, stop_grace_s=WITHDRAW_S + 1)
+ABILITIES = Abilities(streaming=False, resume=True, pure_until_tool=False, stop_grace_s=WITHDRAW_S + 1)
 
 
 @frozen

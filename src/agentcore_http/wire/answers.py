@@ -293,6 +293,7 @@ def engines(states: Sequence[EngineState], default: EngineName | None) -> Engine
                 "resume": state.abilities.resume,
                 "attachments": state.abilities.attachments,
                 "usage": state.abilities.usage,
+                "pureUntilTool": state.abilities.pure_until_tool,
             },
         )
         for state in states

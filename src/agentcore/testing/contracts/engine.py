@@ -21,7 +21,7 @@ from agentcore.events import (
 from agentcore.ids import MessageId, SessionId, TaskId
 from agentcore.messages import Message, Role, TextPart
 from agentcore.task import Decision
-from agentcore.testing.making import an_id, now
+from agentcore.testing.making import TENANT, an_id, now
 
 STOP_S = 5.0
 
@@ -40,6 +40,7 @@ def a_request(*texts: str, allowed_tools: tuple[str, ...] | None = ()) -> Engine
         for i, text in enumerate(texts)
     )
     return EngineRequest(
+        tenant_id=TENANT,
         session_id=SessionId(an_id()),
         task_id=task_id,
         attempt=1,
