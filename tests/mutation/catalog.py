@@ -96,6 +96,7 @@ LEFT_OUT = frozenset(
             "tooling",
             "prompts",
             "seal",
+            "speech",
             "usage",
             "views",
             "memory/__init__",
