@@ -6,14 +6,14 @@ went wrong this time without an address, a path, a key or a prompt in it.
     AgentcoreError
     |-- Refused                     the caller asked for what cannot be
     |   |-- InvalidRequest          UnknownEngine, ToolNotAllowed, ContextTooLarge, HostNotAllowed,
-    |   |                           InstanceNotRunning
-    |   |-- TooLarge, UnsupportedMedia
+    |   |                           InstanceNotRunning, AudioRequired
+    |   |-- TooLarge, UnsupportedMedia, SpeechNotDetected, OverLimit
     |   |-- Unauthenticated         CallbackUnverified
     |   |-- RoleRequired, OriginRefused
     |   |-- NotFound                SessionNotFound, TaskNotFound, InstanceNotFound
     |   `-- Conflict                TaskConflict, TaskNotLive, SessionBusy, SessionClosed, ApprovalConflict,
     |                               KeyInFlight, KeyReused
-    |-- Unavailable                 EngineUnavailable, StoreUnavailable, ShuttingDown
+    |-- Unavailable                 EngineUnavailable, StoreUnavailable, ShuttingDown, SttUnavailable
     `-- EngineFailed                an engine broke; becomes the ``error`` event of its task
 """
 
@@ -73,6 +73,12 @@ class InstanceNotRunning(InvalidRequest):
     code = "instance_not_running"
 
 
+class AudioRequired(InvalidRequest):
+    """The request carries no recording."""
+
+    code = "audio_required"
+
+
 class TooLarge(Refused):
     """The request is larger than what is accepted."""
 
@@ -83,6 +89,23 @@ class UnsupportedMedia(Refused):
     """The media type is not accepted here."""
 
     code = "unsupported_media"
+
+
+class SpeechNotDetected(Refused):
+    """Nobody has said anything in the recording."""
+
+    code = "speech_not_detected"
+
+
+class OverLimit(Refused):
+    """The tenant has used what it may use for now."""
+
+    code = "over_limit"
+
+    def __init__(self, detail: str, retry_after_s: int) -> None:
+        """Say in *detail* which limit it is."""
+        super().__init__(detail)
+        self.retry_after_s = retry_after_s
 
 
 class Unauthenticated(Refused):
@@ -204,6 +227,12 @@ class StoreUnavailable(Unavailable):
     """The database cannot be reached now."""
 
     code = "store_unavailable"
+
+
+class SttUnavailable(Unavailable):
+    """Speech cannot be turned into text now, or is not set up here."""
+
+    code = "stt_unavailable"
 
 
 class ShuttingDown(Unavailable):

@@ -17,8 +17,10 @@ from agentcore.errors import (
     KeyReused,
     NotFound,
     OriginRefused,
+    OverLimit,
     RoleRequired,
     SessionBusy,
+    SpeechNotDetected,
     TaskConflict,
     TooLarge,
     Unauthenticated,
@@ -38,6 +40,8 @@ STATUS: tuple[tuple[type[AgentcoreError], int], ...] = (
     (NotFound, 404),
     (TaskConflict, 409),
     (KeyReused, 422),
+    (SpeechNotDetected, 422),
+    (OverLimit, 429),
     (Conflict, 409),
     (TooLarge, 413),
     (UnsupportedMedia, 415),
@@ -60,7 +64,7 @@ def problem(error: Exception, instance: str) -> tuple[int, dict[str, object], di
         status = next((status for kind, status in STATUS if isinstance(error, kind)), 500)
         code, detail = error.code, str(error)
         title = (type(error).__doc__ or "").strip().splitlines()[0]
-        if isinstance(error, Unavailable):
+        if isinstance(error, Unavailable | OverLimit):
             headers["Retry-After"] = str(error.retry_after_s)
         if isinstance(error, SessionBusy):
             more["liveTaskId"] = error.live_task_id
