@@ -73,6 +73,16 @@ def inject(
     return _queue(session, (turn,), code, prompt, 1, at)
 
 
+def speak(session: Session, turns: Sequence[Turn], prompt: Prompt, at: datetime) -> tuple[Task, Changes]:
+    """Run what was said next, before what is queued, and stop what is live, if anything is.
+
+    Raises SessionClosed.
+    """
+    _must_be_open(session)
+    live = tuple(turn for turn in turns if turn.task.has_begun)
+    return _queue(session, live, StopCode.VOICE_INJECT, prompt, 1, at)
+
+
 def close(session: Session, turns: Sequence[Turn], at: datetime) -> Changes:
     """Close the session: what is open is cancelled, what comes is refused; closing twice changes nothing."""
     changes = _begin(session, at)

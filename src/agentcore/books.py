@@ -39,6 +39,7 @@ class Totals:
     calls: int = 0
     input_tokens: int = 0
     output_tokens: int = 0
+    audio_s: Decimal = Decimal(0)
     cost_usd: Decimal | None = None  #: Of the calls that have a price; None if none has.
 
     @property
@@ -60,7 +61,7 @@ class UsageRecorded:
     """One row of the ledger, as others are told of it."""
 
     tenant_id: TenantId
-    session_id: SessionId
+    session_id: SessionId | None  #: None: a recording was listened to, for no task yet; ``task_id`` is its own then.
     task_id: TaskId
     engine: EngineName
     record: UsageRecord
@@ -113,8 +114,12 @@ class Books(Protocol):
     ) -> UsageReport:
         """Add up the rows with *since* <= time < *until*, groups in the order of their keys.
 
-        A task counts once in each group in which it has a row, and once in the total.
+        A task counts once in each group in which it has a row, and once in the total; a recording is no task, and its
+        session is the empty key.
         """
+
+    async def enter(self, event: UsageRecorded) -> None:
+        """Add a row that belongs to no task, with its event; one that is there already stays as it is."""
 
     async def take_events(self, limit: int, hold_s: float) -> list[Delivery]:
         """Return at most *limit* pending events that are due, oldest first; nobody else gets them for *hold_s*."""

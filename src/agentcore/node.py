@@ -23,8 +23,10 @@ from agentcore.relay import Relay
 from agentcore.remote import Nowhere, Remote
 from agentcore.runtime import Runtime
 from agentcore.seal import Seal
+from agentcore.speech import Transcriber
 from agentcore.task import OnCrash, TaskStatus
 from agentcore.views import Views
+from agentcore.voice import DAY_S, Voice
 
 POLL_S = 0.02
 STOP_S = 5.0  # for engines to stop, and for their tasks to be handed back
@@ -46,13 +48,16 @@ async def open_runtime(
     periods: Periods | None = None,
     sink: Sink | None = None,
     hosts: Hosts | None = None,
+    transcriber: Transcriber | None = None,
+    voice_day_s: float = DAY_S,
     drain_s: float = 5.0,
     idle_s: float = 300.0,
 ) -> AsyncIterator[Runtime]:
     """Run one node: its lanes, its pulse and its use cases; at the end, what is live is let end or stopped.
 
     *policy*: which tools a request may ask for; *sink*: where usage events go; *hosts*: where remote agents may live,
-    None: nowhere; *drain_s*: seconds that live tasks have when the node goes away; *idle_s*: seconds of silence after
+    None: nowhere; *transcriber*: who listens to recordings, *voice_day_s*: to how many seconds of a tenant's in 24
+    hours; *drain_s*: seconds that live tasks have when the node goes away; *idle_s*: seconds of silence after
     which an engine is stopped.
     """
     async with anyio.create_task_group() as tasks:
@@ -77,6 +82,7 @@ async def open_runtime(
             pulse=pulse,
             views=views,
             remote=Remote(house=house, lanes=lanes, seal=seal, hosts=hosts or Nowhere()),
+            voice=Voice(store=store, clock=clock, new_id=new_id, transcriber=transcriber, day_s=voice_day_s),
             prompts=prompts,
             seal=seal,
             policy=policy or Policy(),

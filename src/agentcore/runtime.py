@@ -35,6 +35,7 @@ from agentcore.session import Session
 from agentcore.task import FINAL, StopCode, Task, TaskParams, TaskStatus
 from agentcore.turn import Turn
 from agentcore.views import Views
+from agentcore.voice import Voice
 
 log = structlog.get_logger("agentcore.runtime")
 ERASE_WAIT_S = 30.0
@@ -62,6 +63,7 @@ class Runtime:
     pulse: Pulse
     views: Views
     remote: Remote
+    voice: Voice
     prompts: PromptBuilder
     seal: Seal
     policy: Policy = Policy()
@@ -120,6 +122,27 @@ class Runtime:
             return admission.inject(session, turns, task_id, prompt, StopCode.USER_INJECT, at)
 
         return await self._admit(session, decide, keep, is_new=False)
+
+    async def speak(
+        self, caller: Caller, session_id: SessionId | None, ask: Ask, *, keep: Keep | None = None
+    ) -> Accepted:
+        """Accept what was said: it stops what is live and goes on with its parameters, or is a prompt like others.
+
+        A session that is unknown, or another tenant's, becomes a new voice session.  Raises as ``execute`` does.
+        """
+        caller.needs(Role.MEMBER)
+        self._must_be_open()
+        session, is_new = await self._session_for(caller, session_id, ask)
+        _, turns = (session, []) if is_new else await self.store.open_turns(session.tenant_id, session.id)
+        live = next((turn.task for turn in turns if turn.task.has_begun), None)
+        engine = live.engine if live else session.engine
+        ask = evolve(ask, instance=await self.remote.called(caller, session, engine))
+        prompt = self._prompt(caller, session, ask, engine, inherited=live.params if live else None)
+
+        def decide(session: Session, turns: Sequence[Turn], at: datetime) -> tuple[Task, Changes]:
+            return admission.speak(session, turns, prompt, at)
+
+        return await self._admit(session, decide, keep, is_new=is_new)
 
     async def _admit(
         self,

@@ -3,6 +3,7 @@
 Law: whether anybody has spoken is decided before anything is done about it; on doubt nobody has.
 """
 
+from decimal import Decimal
 from pathlib import Path
 from typing import Protocol
 
@@ -20,6 +21,7 @@ class Speech:
     language: str | None = None  #: As detected or as asked for, ISO 639-1.
     seconds: float = 0.0  #: Length of the recording.
     no_speech: float = 0.0  #: How likely it is that nobody speaks, 0 to 1.
+    cost_usd: Decimal | None = None  #: None: nobody knows a price.
     model: str = ""  #: Of the provider that has heard it; empty: none was asked, so that there is nothing to bill.
 
 

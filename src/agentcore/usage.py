@@ -36,6 +36,7 @@ class Usage:
     cached_input_tokens: int = 0
     cache_write_input_tokens: int = 0
     reasoning_tokens: int = 0
+    audio_s: Decimal = Decimal(0)  #: Seconds of recordings that were listened to.
     cost_usd: Decimal | None = None
     fidelity: Fidelity = Fidelity.EXACT
 
@@ -55,6 +56,7 @@ class Usage:
             cached_input_tokens=self.cached_input_tokens + other.cached_input_tokens,
             cache_write_input_tokens=self.cache_write_input_tokens + other.cache_write_input_tokens,
             reasoning_tokens=self.reasoning_tokens + other.reasoning_tokens,
+            audio_s=self.audio_s + other.audio_s,
             cost_usd=sum(costs, Decimal(0)) if costs else None,
             fidelity=Fidelity.EXACT if exact else Fidelity.ESTIMATED,
         )

@@ -71,6 +71,7 @@ def body_of(event: UsageRecorded) -> bytes:
         "cachedInputTokens": usage.cached_input_tokens,
         "cacheWriteInputTokens": usage.cache_write_input_tokens,
         "reasoningTokens": usage.reasoning_tokens,
+        "audioSeconds": f"{usage.audio_s:f}",
         "costUsd": None if usage.cost_usd is None else f"{usage.cost_usd:f}",
         "fidelity": usage.fidelity.value,
     }

@@ -18,7 +18,7 @@ from agentcore.runtime import Runtime
 from agentcore_http import ws
 from agentcore_http.auth.origin import Doorman
 from agentcore_http.problems import answer
-from agentcore_http.routes import engines, events, health, instances, sessions, tasks, usage
+from agentcore_http.routes import engines, events, health, instances, sessions, tasks, usage, voice
 from agentcore_http.settings import Settings
 
 API = "/api/v1/agent"
@@ -54,6 +54,7 @@ def create_app(
             *engines.HANDLERS,
             *usage.HANDLERS,
             *instances.HANDLERS,
+            *voice.HANDLERS,
             ws.stream,
         ],
     )

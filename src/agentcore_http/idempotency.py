@@ -43,9 +43,14 @@ class Keeper:
 Work = Callable[[Keeper], Awaitable[tuple[int, object]]]
 
 
-async def once(runtime: Runtime, caller: Caller, request: Request[Any, Any, Any], work: Work) -> Response[bytes]:
-    """Do *work* and answer; under an Idempotency-Key, do it at most once."""
-    key = await _key(caller, request)
+async def once(
+    runtime: Runtime, caller: Caller, request: Request[Any, Any, Any], work: Work, *, digest: str | None = None
+) -> Response[bytes]:
+    """Do *work* and answer; under an Idempotency-Key, do it at most once.
+
+    *digest*: of a body that was read already and is not in memory.
+    """
+    key = await _key(caller, request, digest)
     if key is None:
         status, answer = await work(Keeper(None))
         return _response(status, json.encode(answer))
@@ -86,7 +91,7 @@ async def _give_back_later(runtime: Runtime, key: ReceiptKey) -> None:
                 continue
 
 
-async def _key(caller: Caller, request: Request[Any, Any, Any]) -> ReceiptKey | None:
+async def _key(caller: Caller, request: Request[Any, Any, Any], digest: str | None) -> ReceiptKey | None:
     text = request.headers.get(HEADER)
     if text is None:
         return None
@@ -94,13 +99,14 @@ async def _key(caller: Caller, request: Request[Any, Any, Any]) -> ReceiptKey | 
         raise InvalidRequest("Idempotency-Key must be 1 to 255 printable ASCII characters.", "Idempotency-Key")
     scope = request.scope
     route = f"{scope['method']} {scope['path']}"
-    digest = hashlib.sha256(scope["query_string"] + b"\n" + await request.body())
+    body = await request.body() if digest is None else digest.encode()
+    whole = hashlib.sha256(scope["query_string"] + b"\n" + body)
     return ReceiptKey(
         tenant_id=caller.tenant_id,
         subject=caller.subject,
         route=route,
         key=text,
-        request_sha256=digest.hexdigest(),
+        request_sha256=whole.hexdigest(),
         holder=secrets.token_hex(8),
     )
 

@@ -114,6 +114,12 @@ def _auth(value: object) -> str:
     return "none"
 
 
+def _stt(value: object) -> str:
+    if value not in {"openai", "faster_whisper"}:
+        raise ValueError("openai or faster_whisper")
+    return str(value)
+
+
 def _setting(
     read: Callable[[object], Any], doc: str, *, env: str | None = None, secret: bool = False, table: str | None = None
 ) -> Any:  # noqa: ANN401 - attrs fields are untyped
@@ -177,6 +183,12 @@ class Settings:
     )
     tools_approval_seconds: float | None = _setting(_number, "Time a person has to decide; 3600.", table="tools")
     tools_call_seconds: float | None = _setting(_number, "Time one call of a tool may take; 120.", table="tools")
+    stt: str | None = _setting(_stt, "Who listens to recordings: `openai` or `faster_whisper`; absent: nobody.")
+    stt_base_url: str | None = _setting(_url, "A server that speaks OpenAI's wire for recordings; else its own.")
+    stt_model: str | None = _setting(_text, "Model: a name, or the folder of one for `faster_whisper`.")
+    limits_stt_seconds: float | None = _setting(
+        _number, "Seconds of recordings that a tenant may have listened to in 24 hours; 36000.", table="limits"
+    )
     prompts_guardrail: str | None = _setting(
         _text, "Text that stands in every system prompt besides ours, whatever a request says.", table="prompts"
     )

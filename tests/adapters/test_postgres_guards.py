@@ -95,6 +95,8 @@ CASES: dict[str, str] = {
     "usage_outcome": USAGE.format("a", "1:2", "p2", "odd", "exact", 1, **IDS),
     "usage_fidelity": USAGE.format("a", "1:2", "p2", "completed", "odd", 1, **IDS),
     "usage_counts_form": USAGE.format("a", "1:2", "p2", "completed", "exact", -1, **IDS),
+    "usage_audio_form": "INSERT INTO usage_record SELECT u.tenant_id, u.task_id, u.session_id, '9:9', NULL, u.engine, "
+    "u.model, u.outcome, u.fidelity, 0, 0, 0, 0, 0, NULL, now(), -1 FROM usage_record u LIMIT 1",
     "outbox_pk": OUTBOX.format("1:1", "e2", "NULL", "now()", 0, **IDS),
     "outbox_usage_fk": OUTBOX.format("1:2", "e2", "NULL", "now()", 0, **IDS),
     "outbox_id_once": USAGE.format("a", "1:2", "p2", "completed", "exact", 1, **IDS)

@@ -23,6 +23,7 @@ from agentcore.prompts import PromptBuilder
 from agentcore.pulse import Periods
 from agentcore.runtime import Runtime
 from agentcore.seal import Seal
+from agentcore.speech import Transcriber
 from agentcore.testing.making import NODE, an_id
 from agentcore.testing.scripted import ScriptedEngine, ScriptedEngines
 from agentcore_adapters.memory.bus import MemoryBus
@@ -176,6 +177,8 @@ async def serving(
     policy: Policy | None = None,
     sink: Sink | None = None,
     hosts: Hosts | None = None,
+    transcriber: Transcriber | None = None,
+    voice_day_s: float = 60.0,
 ) -> AsyncIterator[Served]:
     """Serve *store* with *engines*, else with two scripted ones, ``scripted`` and ``other``."""
     engine, other = ScriptedEngine(), ScriptedEngine(name=EngineName("other"))
@@ -197,6 +200,8 @@ async def serving(
             periods=QUICK,
             sink=sink,
             hosts=hosts,
+            transcriber=transcriber,
+            voice_day_s=voice_day_s,
             drain_s=0.05,
         ) as runtime:
             found.append(runtime)

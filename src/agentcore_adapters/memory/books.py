@@ -36,6 +36,14 @@ class MemoryBooks:
             groups.setdefault(_key(row, group_by), []).append(row)
         return UsageReport(items=[_totals(key, groups[key]) for key in sorted(groups)], total=_totals("", rows))
 
+    async def enter(self, event: UsageRecorded) -> None:
+        """Add a row that belongs to no task."""
+        await checkpoint()
+        rows = self.state.ledger.setdefault((event.tenant_id, event.task_id), [])
+        if all(row.record.key != event.record.key for row in rows):
+            rows.append(event)
+            self.state.outbox[event.id] = Parcel(Delivery(event=event), self.clock.now())
+
     async def take_events(self, limit: int, hold_s: float) -> list[Delivery]:
         """Take what is due."""
         await checkpoint()
@@ -101,7 +109,7 @@ def _key(row: UsageRecorded, group_by: GroupBy) -> str:
         case GroupBy.MODEL:
             return row.record.usage.model
         case GroupBy.SESSION:
-            return row.session_id
+            return row.session_id or ""
         case GroupBy.ENGINE:
             return row.engine
 
@@ -110,9 +118,10 @@ def _totals(key: str, rows: Sequence[UsageRecorded]) -> Totals:
     costs = [row.record.usage.cost_usd for row in rows if row.record.usage.cost_usd is not None]
     return Totals(
         key=key,
-        tasks=len({row.task_id for row in rows}),
+        tasks=len({row.task_id for row in rows if row.session_id is not None}),
         calls=len(rows),
         input_tokens=sum(row.record.usage.input_tokens for row in rows),
         output_tokens=sum(row.record.usage.output_tokens for row in rows),
+        audio_s=sum((row.record.usage.audio_s for row in rows), Decimal(0)),
         cost_usd=sum(costs, Decimal(0)) if costs else None,
     )

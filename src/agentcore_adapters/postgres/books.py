@@ -6,9 +6,9 @@ from typing import Any, LiteralString
 
 from attrs import frozen
 
-from agentcore.books import Delivery, DeliveryState, EventId, GroupBy, Totals, Tried, UsageReport
+from agentcore.books import Delivery, DeliveryState, EventId, GroupBy, Totals, Tried, UsageRecorded, UsageReport
 from agentcore.ids import TenantId
-from agentcore_adapters.postgres import rows
+from agentcore_adapters.postgres import rows, writer
 from agentcore_adapters.postgres import statements as sql
 from agentcore_adapters.postgres.connection import Database, Transaction
 
@@ -28,6 +28,15 @@ class PostgresBooks:
         items = [rows.totals(row) for row in found if not row["is_total"]]
         total = [rows.totals(row) for row in found if row["is_total"]]
         return UsageReport(items=items, total=total[0] if total else Totals(key=""))
+
+    async def enter(self, event: UsageRecorded) -> None:
+        """Add a row that belongs to no task."""
+
+        async def work(transaction: Transaction) -> None:
+            await transaction.send(sql.PUT_TENANT, event.tenant_id)
+            await writer.enter(transaction, event)
+
+        await self.database.write(event.tenant_id, work)
 
     async def take_events(self, limit: int, hold_s: float) -> list[Delivery]:
         """Take what is due."""

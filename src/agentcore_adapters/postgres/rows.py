@@ -1,6 +1,7 @@
 """Rows as domain values."""
 
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
 from agentcore.approval import Approval, OnReject
@@ -159,6 +160,7 @@ def usage(row: Row) -> Usage:
         cached_input_tokens=row["cached_input_tokens"],
         cache_write_input_tokens=row["cache_write_input_tokens"],
         reasoning_tokens=row["reasoning_tokens"],
+        audio_s=row["audio_seconds"],
         cost_usd=row["cost_usd"],
         fidelity=Fidelity(row["fidelity"]),
     )
@@ -174,7 +176,7 @@ def delivery(row: Row) -> Delivery:
     )
     event = UsageRecorded(
         tenant_id=TenantId(row["tenant_id"]),
-        session_id=SessionId(str(row["session_id"])),
+        session_id=SessionId(str(row["session_id"])) if row["session_id"] is not None else None,
         task_id=TaskId(str(row["task_id"])),
         engine=EngineName(row["engine"]),
         record=record,
@@ -193,6 +195,7 @@ def totals(row: Row) -> Totals:
         calls=row["calls"],
         input_tokens=row["input_tokens"],
         output_tokens=row["output_tokens"],
+        audio_s=row["audio_seconds"] or Decimal(0),
         cost_usd=row["cost_usd"],
     )
 

@@ -68,8 +68,8 @@ PUT_USAGE = """
     WITH settled AS (
       INSERT INTO usage_record (tenant_id, task_id, session_id, call_key, provider_message_id, engine, model, outcome,
                                 fidelity, input_tokens, output_tokens, cached_input_tokens, cache_write_input_tokens,
-                                reasoning_tokens, cost_usd, created_at)
-      VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING
+                                reasoning_tokens, audio_seconds, cost_usd, created_at)
+      VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING
       RETURNING tenant_id, task_id, call_key, created_at)
     INSERT INTO outbox (tenant_id, task_id, call_key, id, created_at, due_at)
     SELECT tenant_id, task_id, call_key, %s, created_at, clock_timestamp() FROM settled"""
@@ -247,11 +247,12 @@ STILL_MINE = """
 GROUPS: Mapping[str, LiteralString] = {
     "day": "to_char(created_at, 'YYYY-MM-DD')",
     "model": "model",
-    "session": "session_id::text",
+    "session": "coalesce(session_id::text, '')",
     "engine": "engine",
 }
 USAGE: LiteralString = """
-    SELECT {key} COLLATE "C" AS key, grouping({key}) AS is_total, count(DISTINCT task_id) AS tasks, count(*) AS calls,
+    SELECT {key} COLLATE "C" AS key, grouping({key}) AS is_total, count(*) AS calls,
+           count(DISTINCT task_id) FILTER (WHERE session_id IS NOT NULL) AS tasks, sum(audio_seconds) AS audio_seconds,
            coalesce(sum(input_tokens), 0)::bigint AS input_tokens,
            coalesce(sum(output_tokens), 0)::bigint AS output_tokens, sum(cost_usd) AS cost_usd
     FROM usage_record

@@ -11,7 +11,7 @@ from itertools import chain
 from attrs import evolve, frozen
 from psycopg.types.json import Jsonb
 
-from agentcore.books import event_id
+from agentcore.books import UsageRecorded
 from agentcore.changes import Changes, Logged, ReceiptKey
 from agentcore.errors import KeyInFlight, SessionNotFound
 from agentcore.events import TextSaid, bounds_attempt
@@ -213,11 +213,15 @@ async def _put_rest(transaction: Transaction, changes: Changes) -> None:
             opened = (call.key, call.model, call.input_tokens, call.start, price, at)
             await transaction.send(sql.PUT_CALL, tenant, ledger.task_id, *opened)
         for record in ledger.settled:
-            u = record.usage
-            who = (tenant, ledger.task_id, changes.session_id, record.key, record.provider_message_id, ledger.engine)
-            kinds = (u.cached_input_tokens, u.cache_write_input_tokens, u.reasoning_tokens, u.cost_usd, at)
-            how = (u.model, record.outcome.value, u.fidelity.value, u.input_tokens, u.output_tokens)
-            await transaction.send(sql.PUT_USAGE, *who, *how, *kinds, event_id(tenant, ledger.task_id, record.key))
+            event = UsageRecorded(
+                tenant_id=tenant,
+                session_id=changes.session_id,
+                task_id=ledger.task_id,
+                engine=ledger.engine,
+                record=record,
+                at=at,
+            )
+            await enter(transaction, event)
     for blob in changes.blobs:
         await transaction.send(sql.PUT_BLOB, tenant, blob.sha256, blob.media_type, blob.data)
         await transaction.send(sql.PUT_BLOB_REF, tenant, changes.session_id, blob.sha256)
@@ -230,6 +234,15 @@ async def _put_rest(transaction: Transaction, changes: Changes) -> None:
     if changes.receipt is not None:
         receipt = changes.receipt
         await transaction.send(sql.KEEP_RECEIPT, receipt.status, receipt.body, *place_of(receipt.key))
+
+
+async def enter(transaction: Transaction, event: UsageRecorded) -> None:
+    """Add a row to the ledger, with its event, unless it is there."""
+    record, u = event.record, event.record.usage
+    who = (event.tenant_id, event.task_id, event.session_id, record.key, record.provider_message_id, event.engine)
+    how = (u.model, record.outcome.value, u.fidelity.value, u.input_tokens, u.output_tokens)
+    kinds = (u.cached_input_tokens, u.cache_write_input_tokens, u.reasoning_tokens, u.audio_s, u.cost_usd, event.at)
+    await transaction.send(sql.PUT_USAGE, *who, *how, *kinds, event.id)
 
 
 def place_of(key: ReceiptKey) -> tuple[str, ...]:

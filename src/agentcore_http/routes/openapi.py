@@ -39,6 +39,20 @@ def accepting(body: type[msgspec.Struct]) -> type[Operation]:
     return Accepting
 
 
+def uploading() -> type[Operation]:
+    """Make an operation that takes a recording."""
+    fields = {"audio": {"type": "string", "format": "binary"}, "language": {"type": "string"}}
+    raw = {"type": "object", "properties": fields, "required": ["audio"]}
+
+    @dataclass
+    class Uploading(Operation):
+        def __post_init__(self) -> None:
+            content = {"multipart/form-data": OpenAPIMediaType(schema=RawSchema(raw=raw))}
+            self.request_body = RequestBody(content=content, required=True)
+
+    return Uploading
+
+
 def json_response(answer: object, status: int = 200) -> Response[bytes]:
     """Answer with JSON."""
     return Response(json.encode(answer), status_code=status, media_type="application/json")

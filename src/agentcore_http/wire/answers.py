@@ -21,6 +21,7 @@ from agentcore.messages import (
 )
 from agentcore.ports import SessionView, TaskView
 from agentcore.runtime import Accepted
+from agentcore.speech import Speech
 from agentcore.task import TaskStatus
 from agentcore.usage import Usage
 from agentcore_http.wire.json import timestamp
@@ -45,6 +46,24 @@ class InjectedAnswer(Answer):
     session_id: str
     task_id: str
     injected: bool = True
+
+
+class HeardAnswer(Answer):
+    """What is said in a recording."""
+
+    text: str
+    language: str | None
+    duration_seconds: float
+    no_speech_probability: float
+
+
+class SpokenAnswer(Answer):
+    """What was said was accepted as a prompt."""
+
+    session_id: str
+    task_id: str
+    transcript: str
+    session_created: bool
 
 
 class StoppedAnswer(Answer):
@@ -168,6 +187,16 @@ class SaidAnswer(Answer):
 
     message: str
     engine_type: str | None = None
+
+
+def heard(speech: Speech) -> HeardAnswer:
+    """Show what is said in a recording."""
+    return HeardAnswer(
+        text=speech.text,
+        language=speech.language,
+        duration_seconds=round(speech.seconds, 3),
+        no_speech_probability=round(speech.no_speech, 3),
+    )
 
 
 def accepted(value: Accepted) -> AcceptedAnswer:

@@ -17,6 +17,7 @@ class TotalsAnswer(Answer):
     input_tokens: int
     output_tokens: int
     total_tokens: int
+    audio_seconds: str
     cost_usd: str | None
 
 
@@ -32,7 +33,7 @@ class DeliveryAnswer(Answer):
 
     event_id: str
     task_id: str
-    session_id: str
+    session_id: str | None
     call: str
     state: str
     attempts: int
@@ -85,6 +86,7 @@ def _totals(totals: Totals, key: str | None = "") -> TotalsAnswer:
         input_tokens=totals.input_tokens,
         output_tokens=totals.output_tokens,
         total_tokens=totals.total_tokens,
+        audio_seconds=f"{totals.audio_s.normalize():f}",
         cost_usd=_decimal(totals.cost_usd),
     )
 

@@ -6,14 +6,15 @@ from decimal import Decimal
 import pytest
 from attrs import evolve
 
-from agentcore.books import Delivery, DeliveryState, GroupBy, Tried
+from agentcore.books import Delivery, DeliveryState, GroupBy, Tried, UsageRecorded
 from agentcore.commands import Cancel, Recover
 from agentcore.events import CallClosed, CallCounted, CallOpened, Finished, TextDelta
+from agentcore.ids import EngineName, TaskId, TenantId
 from agentcore.obey import obey
 from agentcore.ports import Leases, Store
 from agentcore.task import OnCrash
-from agentcore.testing.making import OTHER, TENANT, Talk, a_prompt, a_talk, now
-from agentcore.usage import Fidelity, Outcome, Price, Usage
+from agentcore.testing.making import OTHER, TENANT, Talk, a_prompt, a_talk, an_id, now
+from agentcore.usage import Fidelity, Outcome, Price, Usage, UsageRecord
 
 PRICE = Price(input=Decimal(3), output=Decimal(15), cached_input=Decimal("0.3"))
 OPENED = CallOpened(model="m", input_tokens=9, price=PRICE)
@@ -125,6 +126,42 @@ class BooksContract:
         usage = delivery.event.record.usage
         assert (usage.input_tokens, usage.cost_usd) == (9, Decimal("0.000027"))
         assert (delivery.event.record.outcome, usage.fidelity) == (Outcome.FAILED, Fidelity.ESTIMATED)
+
+    async def test_a_recording_is_no_task_and_is_paid_once(self, store: Store, leases: Leases) -> None:
+        talk = await a_call(store, leases)
+        usage = Usage(model="w", audio_s=Decimal("3.250"), cost_usd=Decimal("0.01"))
+        heard = UsageRecorded(
+            tenant_id=TENANT,
+            session_id=None,
+            task_id=TaskId(an_id()),
+            engine=EngineName("stt"),
+            record=UsageRecord(key="1", usage=usage, outcome=Outcome.COMPLETED),
+            at=now(),
+        )
+        for _ in range(2):
+            await store.enter(heard)
+        await store.enter(evolve(heard, record=evolve(heard.record, key="2")))
+        await store.enter(evolve(heard, tenant_id=OTHER))
+        report = await store.usage(TENANT, None, None, GroupBy.SESSION)
+        assert [(item.key, item.tasks, item.calls, item.audio_s) for item in report.items] == [
+            ("", 0, 2, Decimal("6.5")),
+            (talk.session.id, 1, 1, 0),
+        ]
+        total = report.total
+        assert (total.tasks, total.calls, total.audio_s, total.cost_usd) == (
+            1,
+            3,
+            Decimal("6.5"),
+            COST + Decimal("0.02"),
+        )
+        events = [d.event for d in await store.deliveries(TENANT, None, 10) if d.event.session_id is None]
+        assert sorted(event.record.key for event in events) == ["1", "2"]
+        assert {(event.id == heard.id, event.record.usage == usage) for event in events} == {
+            (True, True),
+            (False, True),
+        }
+        assert (await store.usage(OTHER, None, None, GroupBy.DAY)).total.audio_s == Decimal("3.25")
+        assert (await store.usage(TenantId("third"), None, None, GroupBy.DAY)).total.audio_s == 0
 
     async def test_an_event_is_taken_by_one_relay_at_a_time(self, store: Store, leases: Leases) -> None:
         await a_call(store, leases)
