@@ -9,6 +9,7 @@ Story: ``reconcile`` takes what is to be driven and does what is due; ``reading`
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from datetime import datetime
 from typing import TypeVar
 
 import anyio
@@ -26,6 +27,7 @@ from agentcore.ids import SessionId, TaskId, TenantId
 from agentcore.obey import obey
 from agentcore.ports import Committed, Grant, Stale
 from agentcore.reading import RETRY_S, TRIES, Reading
+from agentcore.task import TaskStatus
 from agentcore.turn import Stop, Turn
 
 log = structlog.get_logger("agentcore.lane")
@@ -174,7 +176,7 @@ class Lane:
         if command is not None and not isinstance(command, Stop):
             log.warning("task.recovered", task_id=grant.lease.task_id, status=grant.turn.task.status.value)
             self.house.counts.recovered += 1
-            await reading.move(lambda turn, at: obey(turn, command, at))
+            await reading.move(_while_due(command, reading=False))
         return True
 
     async def _ask_for_work(self) -> Grant | None:
@@ -194,8 +196,9 @@ class Lane:
             if due is not None:
                 reading.stop(due.last)
             return False
-        is_stored = await reading.move(lambda turn, at: obey(turn, due, at))
-        if is_stored and isinstance(due, Continue) and reading.run is not None:
+        is_stored = await reading.move(_while_due(due, reading=True))
+        goes_on = reading.turn.task.status is TaskStatus.RUNNING
+        if is_stored and goes_on and isinstance(due, Continue) and reading.run is not None:
             reading.run.answer([approval for approval in reading.turn.approvals if not approval.is_pending])
         return True
 
@@ -215,3 +218,12 @@ class Lane:
     def _tell(self, committed: Committed) -> None:
         if committed.entries:
             self.house.bus.tell(self.session_id, committed.entries)
+
+
+def _while_due(due: Command, *, reading: bool) -> Callable[[Turn, datetime], tuple[Turn, Changes]]:
+    """Decide *due* as long as it is due: what somebody has stored meanwhile may have made it void."""
+
+    def decide(turn: Turn, at: datetime) -> tuple[Turn, Changes]:
+        return obey(turn, due, at) if turn.due(at, reading=reading) == due else (turn, turn.nothing(at))
+
+    return decide

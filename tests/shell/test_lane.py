@@ -14,7 +14,7 @@ from agentcore.commands import Cancel, Decide, Deliver, HandBack
 from agentcore.errors import EngineFailed, StoreUnavailable
 from agentcore.events import CallOpened, Finished, TextDelta
 from agentcore.follow import Entry, Live
-from agentcore.ids import InstanceId, NodeId, SessionId
+from agentcore.ids import InstanceId, NodeId, SessionId, TaskId
 from agentcore.node import drain
 from agentcore.obey import obey
 from agentcore.ports import Committed, Grant, Lease
@@ -356,3 +356,36 @@ async def test_an_engine_that_waits_is_answered_only_by_who_still_drives_it(node
     await settled()
     assert run.answered == []
     assert reading.is_lost
+
+
+@define(eq=False)
+class Overtaken:
+    """The node's store, where somebody stops a task before what the node stores next."""
+
+    node: Node
+    task_id: TaskId
+    is_done: bool = False
+
+    async def commit(self, changes: Changes, lease: Lease | None = None) -> Committed:
+        if lease is not None and not self.is_done:
+            self.is_done = True
+            stored = await self.node.store.turn(TENANT, self.task_id)
+            await self.node.store.commit(obey(stored, Cancel(), self.node.clock.now())[1])
+        return await self.node.store.commit(changes, lease)
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self.node.store, name)
+
+
+async def test_what_is_due_is_looked_at_again_when_somebody_was_faster(node: Node) -> None:
+    task = await node.ask()
+    await node.say(task, an_approval())
+    (lane, reading), run = node.reading(), node.run(task)
+    decided = Decide(approved=True, by="me")
+    await node.store.commit(obey(await node.store.turn(TENANT, task.task_id), decided, node.clock.now())[1])
+    node.runtime.house.store = Overtaken(node, task.task_id)  # type: ignore[assignment]
+    await lane.reconcile()
+    await settled()
+    assert run.answered == []
+    assert reading.is_stopping
+    assert await node.status(task) is TaskStatus.CANCELLED
