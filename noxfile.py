@@ -31,13 +31,15 @@ def install(session: nox.Session, pins: str) -> None:
 
 
 def install_for_tests(session: nox.Session) -> None:
-    """Install what the tests need; in CI, where nothing may be skipped, also the program ``claude``.
+    """Install what the tests need; in CI, where nothing may be skipped, also the program ``claude`` and Whisper.
 
-    It is 168 MB to fetch and 380 MB on disk, for each environment, so elsewhere its tests are skipped with a reason.
+    The one is 168 MB to fetch and 380 MB on disk, the other 130 and 340 MB, for each environment, so elsewhere their
+    tests are skipped with a reason.
     """
     install(session, "test")
-    if os.environ.get("CI") == "true" or os.environ.get("WITH_CLAUDE"):
-        session.install("--require-hashes", "-r", str(REQUIREMENTS / "claude.txt"))
+    for large in ("claude", "stt"):
+        if os.environ.get("CI") == "true" or os.environ.get(f"WITH_{large.upper()}"):
+            session.install("--require-hashes", "-r", str(REQUIREMENTS / f"{large}.txt"))
 
 
 def run_tests(session: nox.Session) -> None:
@@ -141,7 +143,10 @@ def lock(session: nox.Session) -> None:
         export = ["uv", "export", "--quiet", "--no-emit-project", "--no-header", "--no-annotate", *options]
         session.run(*export, "-o", target, external=True, silent=True)
     # What comes on top of the others, so in their versions: it is installed beside them.
-    pins = ["--constraint", str(REQUIREMENTS / "test.txt"), "--extra", "claude", "-o", str(REQUIREMENTS / "claude.txt")]
     bare = ["--generate-hashes", "--no-header", "--no-annotate", "--no-emit-index-url", "--no-emit-find-links"]
-    compiling = ["uv", "pip", "compile", "--quiet", "--universal", "--python-version", "3.11", *bare, *pins]
-    session.run(*compiling, "pyproject.toml", external=True, silent=True)
+    for large, extras in {"claude": ["claude"], "stt": ["stt-openai", "stt-whisper"]}.items():
+        pins = ["--constraint", str(REQUIREMENTS / "test.txt"), "-o", str(REQUIREMENTS / f"{large}.txt")]
+        for extra in extras:
+            pins += ["--extra", extra]
+        compiling = ["uv", "pip", "compile", "--quiet", "--universal", "--python-version", "3.11", *bare, *pins]
+        session.run(*compiling, "pyproject.toml", external=True, silent=True)

@@ -24,8 +24,10 @@ from agentcore.prompts import PromptBuilder
 from agentcore.pulse import Periods
 from agentcore.runtime import Runtime
 from agentcore.seal import Seal
+from agentcore.speech import Transcriber
 from agentcore.tooling import Toolbox, Toolboxes
 from agentcore.toolloop import CALL_S
+from agentcore.voice import DAY_S
 from agentcore_adapters.engines import openclaw
 from agentcore_adapters.engines.catalog import Bridges, EngineSettings, Equipment, open_catalog
 from agentcore_adapters.memory.bus import MemoryBus
@@ -123,6 +125,7 @@ async def node(
         toolbox(settings) as tools,
         open_catalog(known, equipment(settings, tools)) as configured,
         usage_sink(settings) as sink,
+        listener(settings) as transcriber,
     ):
         async with open_runtime(
             store=store,
@@ -134,6 +137,8 @@ async def node(
             new_id=lambda: str(uuid.uuid4()),
             seal=seal,
             hosts=guard(settings),
+            transcriber=transcriber,
+            voice_day_s=settings.limits_stt_seconds or DAY_S,
             prompts=PromptBuilder(
                 api_url=(settings.public_url or place.url) + API, guardrail=settings.prompts_guardrail or ""
             ),
@@ -158,6 +163,33 @@ async def usage_sink(settings: Settings) -> AsyncIterator[Sink | None]:
 
     async with webhook_sink(settings.usage_webhook, settings.usage_webhook_secret) as sink:
         yield sink
+
+
+@asynccontextmanager
+async def listener(settings: Settings) -> AsyncIterator[Transcriber | None]:
+    """Open who listens to recordings; None: nobody does."""
+    if settings.stt is None:
+        yield None
+        return
+    if settings.stt == "openai" and not (settings.openai_api_key or settings.stt_base_url):
+        raise SettingsError("AGENTCORE_STT=openai needs OPENAI_API_KEY, or AGENTCORE_STT_BASE_URL of another server.")
+    from agentcore_adapters.stt import transcriber  # noqa: PLC0415 - needs its extra
+
+    try:
+        found = transcriber(
+            "openai" if settings.stt == "openai" else "whisper",
+            model=settings.stt_model,
+            api_key=settings.openai_api_key or "",
+            base_url=settings.stt_base_url or settings.openai_base_url,
+            data_dir=settings.data,
+        )
+    except ImportError:
+        extra = {"openai": "stt-openai", "faster_whisper": "stt-whisper"}[settings.stt]
+        raise SettingsError(f"AGENTCORE_STT={settings.stt} needs: pip install 'agentcore[{extra}]'.") from None
+    try:
+        yield found
+    finally:
+        await found.close()
 
 
 @asynccontextmanager

@@ -3,7 +3,7 @@
 import pytest
 from attrs import evolve
 
-from agentcore.admission import OnBusy, admit, close, inject
+from agentcore.admission import OnBusy, admit, close, inject, speak
 from agentcore.errors import SessionBusy, SessionClosed, TaskNotLive
 from agentcore.session import Session
 from agentcore.task import StopCode, TaskCancelled, TaskQueued, TaskStatus
@@ -73,6 +73,20 @@ def test_a_closed_session_takes_no_injection_into_what_is_still_stopping() -> No
     session, turns = a_busy_session()
     with pytest.raises(SessionClosed):
         inject(session.closed(AT), turns, turns[0].task.id, a_prompt(), StopCode.USER_INJECT, AT)
+
+
+def test_what_was_said_stops_the_live_task_only_and_goes_first() -> None:
+    session, turns = a_busy_session()
+    task, changes = speak(session, turns, a_prompt(), AT)
+    assert task.priority == 1
+    assert {stopped.id: stopped.stop_code for stopped in changes.tasks} == {
+        turns[0].task.id: StopCode.VOICE_INJECT,
+        task.id: None,
+    }
+    task, changes = speak(session, turns[1:], a_prompt(), AT)
+    assert [stored.id for stored in changes.tasks] == [task.id]
+    with pytest.raises(SessionClosed):
+        speak(session.closed(AT), turns, a_prompt(), AT)
 
 
 def test_closing_cancels_what_is_open_and_refuses_what_comes() -> None:

@@ -43,6 +43,7 @@ TOOLS = Look(
 )
 REMOTE = Look(("tests/hazards/test_r_remote.py", "tests/hazards/test_r_callbacks.py"), "memory", whole=True)
 NODES = Look(("tests/hazards/test_c_liveness.py",), "memory and is_cancelled", whole=True)
+VOICE = Look(("tests/hazards/test_voice.py",), "memory and not I1_", whole=True)
 BILLING = Look(("tests/hazards/test_b_billing.py",), "memory and B2", whole=True)
 
 DOMAIN: Mapping[str, tuple[Look, ...]] = {
@@ -64,7 +65,8 @@ STORES: Mapping[str, tuple[Look, ...]] = {
 SHELL: Mapping[str, tuple[Look, ...]] = {
     **dict.fromkeys(("lane", "lanes", "reading", "pulse", "asking"), (BY_HAND, SEEDS)),
     "node": (BY_HAND, SEEDS, NODES),
-    "runtime": (BY_HAND, SEEDS, REMOTE),
+    "runtime": (BY_HAND, SEEDS, REMOTE, VOICE),
+    "voice": (VOICE,),
     "follow": (FOLLOW, SEEDS),
     "toolloop": (TOOLS,),
     "remote": (BY_HAND, REMOTE),
