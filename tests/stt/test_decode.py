@@ -1,11 +1,14 @@
 """What strangers send is decoded in a child with limits."""
 
 import os
+import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
 
 import anyio
+import anyio.lowlevel
 import pytest
 from tests.support.sounds import EMPTY, FORMATS, SOX, Studio, run
 
@@ -13,7 +16,7 @@ from agentcore.errors import SttUnavailable, TooLarge, UnsupportedMedia
 from agentcore.speech import RECORDING_BYTES
 from agentcore_adapters.stt import children, decode
 from agentcore_adapters.stt.decode import decoded
-from agentcore_adapters.stt.decoder import NOT_INSTALLED
+from agentcore_adapters.stt.decoder import DECODED, NOT_INSTALLED
 from agentcore_adapters.stt.sniff import Kind
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("decoding")]
@@ -98,11 +101,11 @@ async def test_a_recording_that_was_cut_off_is_heard_up_to_there(sounds: Studio,
         assert found.is_speech
 
 
-@pytest.mark.parametrize("codec", [["flac"], ["libopus", "-b:a", "6k"]])
+@pytest.mark.parametrize("codec", [["flac"], ["libopus", "-b:a", "6k", "-compression_level", "0"]])
 async def test_a_small_file_that_decodes_to_hours_is_cut_off(tmp_path: Path, scratch: Path, codec: list[str]) -> None:
     ending = "flac" if codec == ["flac"] else "ogg"
     long = tmp_path / f"long.{ending}"
-    source = "anullsrc=r=16000:cl=mono:d=7200"
+    source = "anullsrc=r=16000:cl=mono:d=3600"
     run("ffmpeg", "-v", "error", "-f", "lavfi", "-i", source, "-c:a", *codec, "-f", ending, str(long))
     assert long.stat().st_size < RECORDING_BYTES // 2
     began = time.monotonic()
@@ -182,3 +185,49 @@ async def test_what_is_not_installed_is_said(sounds: Studio, monkeypatch: pytest
     with pytest.raises(SttUnavailable, match="not installed"):
         async with decoded(sounds.speech()):
             pytest.fail("nothing is here")
+
+
+async def test_a_child_has_limits_of_memory_and_output(tmp_path: Path) -> None:
+    code = """
+import resource, sys
+from agentcore_adapters.stt.decoder import limit
+limit(1000)
+try:
+    bytearray(2 << 30)
+except MemoryError:
+    print("memory")
+with open(sys.argv[1], "wb", buffering=0) as file:
+    file.write(bytes(1000))
+    try:
+        file.write(bytes(1))
+    except OSError:
+        print("output")
+print("cpu", resource.getrlimit(resource.RLIMIT_CPU)[0])
+"""
+    command = [sys.executable, "-c", code, str(tmp_path / "out")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=children.environment())
+    assert done.stdout.split() == ["memory", "output", "cpu", "120"]
+
+
+async def test_few_are_decoded_at_a_time(sounds: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+    running, most = 0, 0
+
+    async def counted(*arguments: object) -> tuple[int, bytes]:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        await anyio.lowlevel.checkpoint()
+        running -= 1
+        return DECODED, b'{"seconds": 1.0, "is_speech": false}'
+
+    monkeypatch.setattr(decode, "_run", counted)
+    turn, recording = anyio.Semaphore(2), sounds.speech()
+
+    async def one() -> None:
+        async with decoded(recording, turn=turn):
+            await anyio.lowlevel.checkpoint()
+
+    async with anyio.create_task_group() as tasks:
+        for _ in range(6):
+            tasks.start_soon(one)
+    assert most == 2

@@ -47,7 +47,7 @@ def pid_of(listener: FasterWhisper) -> int:
 @pytest.mark.parametrize("ending", FORMATS)
 async def test_sentences_are_understood_in_each_format(listener: FasterWhisper, sounds: Studio, ending: str) -> None:
     pairs = []
-    for sentence in SENTENCES[:3]:
+    for sentence in SENTENCES[::2]:
         said = await listener.transcribe(sounds.speech(sentence, ending), "en")
         assert said.model == "whisper-base"
         assert said.no_speech < 0.3
@@ -57,9 +57,9 @@ async def test_sentences_are_understood_in_each_format(listener: FasterWhisper, 
 
 @pytest.mark.slow
 async def test_the_language_is_detected(listener: FasterWhisper, sounds: Studio) -> None:
-    said = await listener.transcribe(sounds.speech("Bitte starte den Server und lies die Datei.", voice="de"), None)
-    assert said.language == "de"
-    assert "server" in said.text.lower()
+    said = await listener.transcribe(sounds.speech("Buenos días, quiero saber qué tiempo hace hoy.", voice="es"), None)
+    assert said.language == "es"
+    assert "tiempo" in said.text.lower()
 
 
 @pytest.mark.slow

@@ -6,7 +6,7 @@ Law: nothing of a recording is decoded in our own process.  What a stranger can 
 import json
 import tempfile
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
 
 import anyio
@@ -19,6 +19,7 @@ from agentcore_adapters.stt.decoder import DECODED, NOT_INSTALLED, TOO_LONG
 from agentcore_adapters.stt.sniff import Kind, sniffed
 
 WAIT_S = 120.0
+AT_ONCE = 4  #: So many children decode at a time, for each of which memory is limited.
 FORMATS = {Kind.WEBM: "matroska", Kind.MP4: "mov"}  #: As FFmpeg calls them, where that is another word.
 
 
@@ -33,18 +34,22 @@ class Decoded:
 
 
 @asynccontextmanager
-async def decoded(recording: Path, *, limit_s: float = RECORDING_S, wait_s: float = WAIT_S) -> AsyncIterator[Decoded]:
+async def decoded(
+    recording: Path, *, limit_s: float = RECORDING_S, wait_s: float = WAIT_S, turn: anyio.Semaphore | None = None
+) -> AsyncIterator[Decoded]:
     """Decode *recording* and listen whether anybody speaks, in a child.
 
     Raises UnsupportedMedia if there is nothing to decode in it, TooLarge if it is longer than *limit_s*,
-    SttUnavailable if that takes longer than *wait_s* or cannot be done here.  Being cancelled kills the child.
+    SttUnavailable if that takes longer than *wait_s* or cannot be done here.  *turn* bounds how many are decoded at a
+    time.  Being cancelled kills the child.
     """
     if recording.stat().st_size > RECORDING_BYTES:
         raise TooLarge(f"A recording may have {RECORDING_BYTES} bytes.")
     kind = sniffed(recording)
     with tempfile.TemporaryDirectory(prefix="agentcore-stt-") as folder:
         pcm = Path(folder) / "samples.pcm"
-        status, said = await _run(recording, kind, pcm, limit_s, wait_s)
+        async with turn or nullcontext():
+            status, said = await _run(recording, kind, pcm, limit_s, wait_s)
         if status == TOO_LONG:
             raise TooLarge(f"A recording may be {limit_s:.0f} seconds long.")
         if status == NOT_INSTALLED:

@@ -8,6 +8,7 @@ import itertools
 import json
 import os
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from attrs import define, field
 from agentcore.errors import SttUnavailable
 from agentcore.speech import Speech
 from agentcore_adapters.stt.children import open_child
-from agentcore_adapters.stt.decode import Decoded, decoded
+from agentcore_adapters.stt.decode import AT_ONCE, Decoded, decoded
 from agentcore_adapters.stt.phantoms import spoken
 from agentcore_adapters.stt.weights import fetch_whisper
 
@@ -78,6 +79,7 @@ class FasterWhisper:
     name: str = NAME
     _worker: _Worker | None = None
     _turn: anyio.Lock = field(factory=anyio.Lock)
+    _decoding: anyio.Semaphore = field(factory=lambda: anyio.Semaphore(AT_ONCE))
     _waiting: int = 0
     _numbers: Iterator[int] = field(factory=lambda: itertools.count(1))
     _is_closed: bool = False
@@ -94,10 +96,11 @@ class FasterWhisper:
 
     async def transcribe(self, recording: Path, language: str | None) -> Speech:
         """Return what is said in *recording*, as ``Transcriber`` promises."""
-        async with decoded(recording) as found:
-            if not found.is_speech:
-                return Speech(text="", language=language, seconds=found.seconds, no_speech=1.0)
-            answer = await self._answer(found, language)
+        with self._place():
+            async with decoded(recording, turn=self._decoding) as found:
+                if not found.is_speech:
+                    return Speech(text="", language=language, seconds=found.seconds, no_speech=1.0)
+                answer = await self._answer(found, language)
         no_speech = answer["no_speech"]
         return Speech(
             text=spoken(answer["text"], no_speech, answer["logprob"]),
@@ -112,21 +115,25 @@ class FasterWhisper:
         self._is_closed = True
         await self._end()
 
-    async def _answer(self, found: Decoded, language: str | None) -> dict[str, Any]:
+    @contextmanager
+    def _place(self) -> Iterator[None]:
         if self._waiting > self.waiting_most:
             raise SttUnavailable("Too many recordings wait to be heard; try again later.")
         self._waiting += 1
         try:
-            with anyio.move_on_after(self.turn_s) as waited:
-                await self._turn.acquire()
-            if waited.cancelled_caught:
-                raise SttUnavailable("The recording waited too long to be heard; try again later.")
-            try:
-                return await self._heard(found, language)
-            finally:
-                self._turn.release()
+            yield
         finally:
             self._waiting -= 1
+
+    async def _answer(self, found: Decoded, language: str | None) -> dict[str, Any]:
+        with anyio.move_on_after(self.turn_s) as waited:
+            await self._turn.acquire()
+        if waited.cancelled_caught:
+            raise SttUnavailable("The recording waited too long to be heard; try again later.")
+        try:
+            return await self._heard(found, language)
+        finally:
+            self._turn.release()
 
     async def _heard(self, found: Decoded, language: str | None) -> dict[str, Any]:
         """Ask the child, and restart it if it has died since the last time."""

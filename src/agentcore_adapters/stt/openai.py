@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from agentcore.errors import SttUnavailable
 from agentcore.speech import Speech
-from agentcore_adapters.stt.decode import decoded
+from agentcore_adapters.stt.decode import AT_ONCE, decoded
 from agentcore_adapters.stt.languages import code_of
 from agentcore_adapters.stt.phantoms import spoken
 
@@ -55,10 +55,11 @@ class OpenAiTranscriber:
     max_retries: int = 2
     name: str = NAME
     _client: "AsyncOpenAI | None" = None
+    _decoding: anyio.Semaphore = field(factory=lambda: anyio.Semaphore(AT_ONCE))
 
     async def transcribe(self, recording: Path, language: str | None) -> Speech:
         """Return what is said in *recording*, as ``Transcriber`` promises."""
-        async with decoded(recording) as found:
+        async with decoded(recording, turn=self._decoding) as found:
             kind, seconds = found.kind, found.seconds
         if not found.is_speech:
             return Speech(text="", language=language, seconds=seconds, no_speech=1.0)
