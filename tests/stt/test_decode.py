@@ -1,7 +1,6 @@
 """What strangers send is decoded in a child with limits."""
 
 import os
-import subprocess
 import sys
 import tempfile
 import time
@@ -205,8 +204,8 @@ with open(sys.argv[1], "wb", buffering=0) as file:
 print("cpu", resource.getrlimit(resource.RLIMIT_CPU)[0])
 """
     command = [sys.executable, "-c", code, str(tmp_path / "out")]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, env=children.environment())
-    assert done.stdout.split() == ["memory", "output", "cpu", "120"]
+    done = await anyio.run_process(command, env=children.environment())
+    assert done.stdout.decode().split() == ["memory", "output", "cpu", "120"]
 
 
 async def test_few_are_decoded_at_a_time(sounds: Studio, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,16 +4,19 @@ import os
 import signal
 import time
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
-from tests.stt.conftest import needed
-from tests.support.sounds import FORMATS, SENTENCES, Studio, word_error_rate, words
+from attrs import evolve
+from tests.support.sounds import FORMATS, SENTENCES, Studio, needed, word_error_rate, words
 
 from agentcore.errors import SttUnavailable
 from agentcore.speech import Speech
 from agentcore_adapters.stt import faster_whisper, transcriber
+from agentcore_adapters.stt.decode import Decoded, decoded
 from agentcore_adapters.stt.faster_whisper import FasterWhisper
 from agentcore_adapters.stt.weights import fetch_whisper
 
@@ -182,6 +185,43 @@ async def test_closing_ends_the_child_and_nothing_starts_again(listener: FasterW
         os.kill(child, 0)
     with pytest.raises(SttUnavailable):
         await listener.transcribe(sounds.speech(), "en")
+
+
+@pytest.mark.slow
+async def test_who_is_being_heard_when_it_closes_is_told(listener: FasterWhisper, sounds: Studio) -> None:
+    await listener.start()
+    os.kill(pid_of(listener), signal.SIGSTOP)
+    told: list[SttUnavailable] = []
+
+    async def hear() -> None:
+        try:
+            await listener.transcribe(sounds.speech(), "en")
+        except SttUnavailable as error:
+            told.append(error)
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(hear)
+        tasks.start_soon(hear)
+        while listener._worker is None or listener._worker.owes is None:
+            await anyio.sleep(0.01)
+        with anyio.fail_after(10):
+            await listener.close()
+    assert len(told) == 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["silence", "quiet_noise", "rough_sweep", "pink_noise"])
+async def test_the_model_behind_the_gate_hears_nobody_either(
+    listener: FasterWhisper, sounds: Studio, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    @asynccontextmanager
+    async def open_gate(recording: Path, **more: Any) -> AsyncIterator[Decoded]:
+        async with decoded(recording) as found:
+            yield evolve(found, is_speech=True)
+
+    monkeypatch.setattr(faster_whisper, "decoded", open_gate)
+    said = await listener.transcribe(sounds.nobody(name), None)
+    assert (said.text, said.model) == ("", "whisper-base")
 
 
 async def test_a_folder_without_a_model_is_said_so_without_its_path(tmp_path: Path, sounds: Studio) -> None:

@@ -1,5 +1,6 @@
 """Recordings: somebody who speaks, and all kinds of nobody.  Made once a run by espeak-ng, sox and ffmpeg."""
 
+import importlib.util
 import re
 import shutil
 import subprocess
@@ -105,6 +106,13 @@ def studio(folder: Path) -> Studio:
     if missing:
         pytest.skip(f"recordings cannot be made here: {', '.join(missing)} is not installed")
     return Studio(folder)
+
+
+def needed(*modules: str) -> None:
+    """Skip where an extra is missing."""
+    missing = [name for name in modules if importlib.util.find_spec(name) is None]
+    if missing:
+        pytest.skip(f"speech cannot be tested here: {', '.join(missing)} is not installed")
 
 
 def run(*command: str) -> None:

@@ -8,11 +8,11 @@ from typing import Literal, assert_never
 
 from agentcore.speech import Transcriber
 
-Kind = Literal["openai", "whisper"]
+Adapter = Literal["openai", "whisper"]
 
 
 def transcriber(
-    kind: Kind, *, model: str | None = None, api_key: str = "", base_url: str | None = None, data_dir: Path
+    kind: Adapter, *, model: str | None = None, api_key: str = "", base_url: str | None = None, data_dir: Path
 ) -> Transcriber:
     """Return a transcriber; it starts nothing before it is asked.
 

@@ -28,6 +28,7 @@ NAME = "whisper"
 BASE = "base"
 READY_S = 60.0
 LINE_BYTES = 1 << 20
+GONE = (anyio.IncompleteRead, anyio.DelimiterNotFound, anyio.BrokenResourceError, anyio.ClosedResourceError, ValueError)
 CACHES = ("HOME", "HF_HOME", "HF_HUB_CACHE", "XDG_CACHE_HOME")  # where a model that is named is looked for
 
 
@@ -37,19 +38,13 @@ class _Worker:
 
     child: Process
     answers: BufferedByteReceiveStream
-    owes: tuple[int, float] | None = None  #: A question nobody waits for: its number, and until when it may take.
+    owes: tuple[int, float] | None = None  #: The question it has not answered: its number, and until when it may.
 
     async def line(self) -> dict[str, Any]:
         """Read an answer; raises SttUnavailable if there will be none."""
         try:
             answer: dict[str, Any] = json.loads(await self.answers.receive_until(b"\n", LINE_BYTES))
-        except (
-            anyio.IncompleteRead,
-            anyio.DelimiterNotFound,
-            anyio.BrokenResourceError,
-            anyio.EndOfStream,
-            ValueError,
-        ):
+        except GONE:
             raise SttUnavailable("The speech model has stopped; it is started again for the next recording.") from None
         return answer
 
@@ -192,6 +187,9 @@ class FasterWhisper:
         child = await open_child("agentcore_adapters.stt.worker", model, more=more)
         assert child.stdout is not None
         worker = self._worker = _Worker(child, BufferedByteReceiveStream(child.stdout))
+        if self._is_closed:  # meanwhile
+            await self._end()
+            raise SttUnavailable("The server is going away.")
         ready: dict[str, Any] = {}
         try:
             with anyio.move_on_after(READY_S):
