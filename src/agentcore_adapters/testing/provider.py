@@ -16,6 +16,7 @@ from typing import Any
 
 from attrs import asdict, define, field
 
+from agentcore_adapters.testing.hearing import Heard, Hearing, form_of
 from agentcore_adapters.testing.scenario import (
     Scenario,
     anthropic_events,
@@ -47,6 +48,8 @@ class StubProvider:
 
     url: str = ""
     calls: list[Call] = field(factory=list)
+    hearing: Hearing = field(factory=Hearing)  #: What the next recordings are answered with.
+    heard: list[Heard] = field(factory=list)  #: The recordings that were sent.
     _refused: dict[str, int] = field(factory=dict)
     _numbers: Iterator[int] = field(factory=lambda: itertools.count(1))
 
@@ -73,6 +76,8 @@ class StubProvider:
             if method == "DELETE":
                 self.calls.clear()
             return await _whole(writer, 200, shown)
+        if method == "POST" and path.endswith("/audio/transcriptions"):
+            return await self._hear(headers, body, reader, writer)
         content = json.loads(body) if body else {}
         call = Call(path, headers, content, time.monotonic())
         self.calls.append(call)
@@ -88,6 +93,18 @@ class StubProvider:
         if route.endswith("/models"):
             return await _whole(writer, 200, {"object": "list", "data": [{"id": "stub", "object": "model"}]})
         return await _whole(writer, 404, {"error": {"type": "not_found_error", "message": "no such route"}})
+
+    async def _hear(
+        self, headers: dict[str, str], body: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> bool:
+        self.heard.append(form_of(headers.get("content-type", ""), body))
+        if self.hearing.hangs:
+            await reader.read(1)  # until the client has gone
+            return False
+        if self.hearing.status is not None:
+            error = {"error": {"type": "invalid_request_error", "message": "stub secret detail"}}
+            return await _whole(writer, self.hearing.status, error, {"retry-after": "0"})
+        return await _whole(writer, 200, self.hearing.answer())
 
     async def _model(self, wire: str, call: Call, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         scenario = scenario_of(call.body)
