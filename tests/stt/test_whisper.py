@@ -11,14 +11,13 @@ from typing import Any
 import anyio
 import pytest
 from attrs import evolve
-from tests.support.sounds import FORMATS, SENTENCES, Studio, needed, word_error_rate, words
+from tests.support.sounds import FORMATS, SENTENCES, Studio, fetched, word_error_rate, words
 
 from agentcore.errors import SttUnavailable
 from agentcore.speech import Speech
 from agentcore_adapters.stt import faster_whisper, transcriber
 from agentcore_adapters.stt.decode import Decoded, decoded
 from agentcore_adapters.stt.faster_whisper import FasterWhisper
-from agentcore_adapters.stt.weights import fetch_whisper
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("decoding")]
 
@@ -26,12 +25,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("decoding")]
 @pytest.fixture
 async def weights(models: Path) -> Path:
     """Where the weights are, as a folder of data."""
-    needed("faster_whisper")
-    try:
-        await fetch_whisper(models, say=print)
-    except SttUnavailable as error:
-        pytest.skip(f"the weights cannot be fetched here: {error}")
-    return models
+    return await fetched(models)
 
 
 @pytest.fixture
@@ -242,7 +236,7 @@ async def test_weights_that_cannot_be_fetched_are_said_so(
         raise SttUnavailable("The speech model could not be fetched (it was not there); name the folder of one.")
 
     monkeypatch.setattr(faster_whisper, "fetch_whisper", unreachable)
-    listener = transcriber("whisper", data_dir=tmp_path)
+    listener = transcriber("faster_whisper", data_dir=tmp_path)
     with pytest.raises(SttUnavailable, match="fetched"):
         await listener.transcribe(sounds.speech(), "en")
     await listener.close()

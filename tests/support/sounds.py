@@ -9,6 +9,9 @@ from pathlib import Path
 import pytest
 from attrs import define
 
+from agentcore.errors import SttUnavailable
+from agentcore_adapters.stt.weights import fetch_whisper
+
 PROGRAMS = ("espeak-ng", "sox", "ffmpeg")
 SENTENCES = (
     "Please run the tests and tell me what has failed.",
@@ -113,6 +116,16 @@ def needed(*modules: str) -> None:
     missing = [name for name in modules if importlib.util.find_spec(name) is None]
     if missing:
         pytest.skip(f"speech cannot be tested here: {', '.join(missing)} is not installed")
+
+
+async def fetched(models: Path) -> Path:
+    """Fetch the weights of Whisper into the data of *models*, which is returned; skip where they cannot be had."""
+    needed("faster_whisper")
+    try:
+        await fetch_whisper(models, say=print)
+    except SttUnavailable as error:
+        pytest.skip(f"the weights cannot be fetched here: {error}")
+    return models
 
 
 def run(*command: str) -> None:

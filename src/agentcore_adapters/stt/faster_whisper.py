@@ -1,4 +1,4 @@
-"""The transcriber ``whisper``: a model on this machine, through faster-whisper.
+"""The transcriber ``faster_whisper``: a model on this machine, through faster-whisper.
 
 Law: the model lives in one child and hears one recording at a time; whoever waits too long, or in too long a queue,
 is told so.  An answer belongs to its question: what nobody waits for any more is read and dropped.
@@ -9,6 +9,7 @@ import json
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,8 @@ from agentcore_adapters.stt.decode import AT_ONCE, Decoded, decoded
 from agentcore_adapters.stt.phantoms import spoken
 from agentcore_adapters.stt.weights import fetch_whisper
 
-NAME = "whisper"
+NAME = "faster_whisper"
+FREE = Decimal(0)
 BASE = "base"
 READY_S = 60.0
 LINE_BYTES = 1 << 20
@@ -103,6 +105,7 @@ class FasterWhisper:
             seconds=found.seconds,
             no_speech=1.0 if no_speech is None else min(1.0, max(0.0, no_speech)),
             model=self.model_name,
+            cost_usd=FREE,
         )
 
     async def close(self) -> None:
