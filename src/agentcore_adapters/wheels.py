@@ -14,7 +14,7 @@ import sys
 import tempfile
 import zipfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -120,7 +120,16 @@ def _watch(child: "subprocess.Popen[str]", folder: Path, size: int) -> None:
 
 
 def _size(folder: Path) -> int:
-    own = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
     # pip downloads into the system's temporary folder and moves the file at the end.
-    others = Path(tempfile.gettempdir()).glob("pip-*/**/*")
-    return max(own, sum(file.stat().st_size for file in others if file.is_file()))
+    others = Path(tempfile.gettempdir()).glob("pip-*")
+    return max(_bytes_in(folder), sum(map(_bytes_in, others)))
+
+
+def _bytes_in(folder: Path) -> int:
+    """Add up files; any of them may vanish meanwhile."""
+    size = 0
+    for place, _, names in os.walk(folder):
+        for name in names:
+            with suppress(OSError):
+                size += (Path(place) / name).stat().st_size
+    return size

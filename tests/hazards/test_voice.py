@@ -11,10 +11,9 @@ import pytest
 from attrs import define, field
 from tests.support.server import Json, Served, serving
 
-from agentcore.changes import Changes
 from agentcore.errors import StoreUnavailable, SttUnavailable
 from agentcore.ids import TaskId, TenantId
-from agentcore.ports import Committed, Lease, Leases, Store
+from agentcore.ports import Leases, Store
 from agentcore.speech import Speech
 from agentcore.testing.making import an_id
 from agentcore_http.app import API
@@ -100,12 +99,15 @@ async def test_S20_voice_new_session(voiced: Served, session_id: str) -> None:
     assert (await voiced.messages(answer["sessionId"]))[0]["content"][0]["text"] == SAID
 
 
-async def test_S20_a_write_that_fails_leaves_nothing(voiced: Served, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def refuse(self: object, changes: Changes, lease: Lease | None = None) -> Committed:
+@pytest.mark.parametrize("write", ["commit", "enter"])
+async def test_S20_a_write_that_fails_leaves_nothing(
+    voiced: Served, monkeypatch: pytest.MonkeyPatch, write: str
+) -> None:
+    async def refuse(*_: object) -> None:
         raise StoreUnavailable("lost")
 
     with monkeypatch.context() as broken:
-        broken.setattr(type(voiced.runtime.store), "commit", refuse)
+        broken.setattr(type(voiced.runtime.store), write, refuse)
         response = await send(voiced, "/sessions/new/voice-message")
     assert (response.status_code, response.json()["code"]) == (503, "store_unavailable")
     assert (await voiced.get("/sessions"))["items"] == []
