@@ -130,6 +130,14 @@ def bench(session: nox.Session) -> None:
     session.run("python", "benchmarks/growth.py", *session.posargs)
 
 
+@nox.session
+def bench_speech(session: nox.Session) -> None:
+    """How well and how fast ten sentences are heard, in each format; needs espeak-ng, sox and ffmpeg."""
+    install(session, "test")
+    session.install("--require-hashes", "-r", str(REQUIREMENTS / "stt.txt"))
+    session.run("python", "benchmarks/speech.py", *session.posargs)
+
+
 @nox.session(venv_backend="none")
 def lock(session: nox.Session) -> None:
     """Pin again what the project needs; the lock file itself names addresses and is not kept."""
