@@ -205,7 +205,9 @@ async def test_what_waits_for_a_person_is_stopped_by_what_a_person_says(voiced: 
     assert (await voiced.ended(task["taskId"]))["stopCode"] == "VOICE_INJECT"
     spoken, later = await voiced.ended(answer["taskId"]), await voiced.ended(queued["taskId"])
     assert [spoken["status"], later["status"]] == ["completed", "completed"]
-    assert spoken["startedAt"] < later["startedAt"]
+    log = await voiced.log(task["sessionId"])
+    begun = [entry["taskId"] for entry in log if entry["type"] == "task_info" and entry["status"] == "running"]
+    assert begun == [task["taskId"], spoken["id"], later["id"]]
 
 
 async def test_a_repeated_voice_message_has_one_effect(voiced: Served, listener: Listener) -> None:
