@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO
 
 from attrs import define, field, frozen
-from litestar.exceptions import ClientException, HTTPException
+from litestar.exceptions import HTTPException
 from multipart import MultipartError, MultipartSegment, PushMultipartParser, parse_options_header
 
 from agentcore.errors import AudioRequired, InvalidRequest, TooLarge
@@ -98,7 +98,7 @@ async def _read(request: Req, form: _Form) -> None:
                         form.begin(piece)
                     elif piece:
                         form.add(piece)
-    except (MultipartError, ClientException) as error:
+    except (MultipartError, HTTPException) as error:  # the latter also of a client that went away
         if isinstance(error, HTTPException) and error.status_code == TOO_LARGE:
             raise TooLarge(f"A recording may have at most {RECORDING_BYTES // 1024**2} MB.") from None
         raise InvalidRequest("The body is not multipart/form-data as it should be.") from None

@@ -8,6 +8,7 @@ from typing import Any
 import anyio
 import httpx2
 import pytest
+import structlog
 from attrs import define, field
 from tests.support.server import Json, Served, serving
 
@@ -271,6 +272,22 @@ async def test_I9_language_and_name(voiced: Served, listener: Listener) -> None:
     refused = await send(voiced, "/transcribe", language="xx-bad")
     assert (refused.status_code, refused.json()["field"]) == (400, "language")
     assert not any("secret" in str(path) or path.exists() for path, _, _ in listener.asked)
+
+
+async def test_a_client_that_goes_away_while_it_sends_is_no_error_of_ours(voiced: Served, listener: Listener) -> None:
+    port = int(voiced.url.rsplit(":", 1)[1])
+    head = (
+        f"POST {API}/transcribe HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 9999\r\n"
+        "Content-Type: multipart/form-data; boundary=b\r\n\r\n"
+        '--b\r\nContent-Disposition: form-data; name="audio"; filename="x"\r\n\r\nsound'
+    )
+    with structlog.testing.capture_logs() as logged:
+        async with await anyio.connect_tcp("127.0.0.1", port) as stream:
+            await stream.send(head.encode())
+            await anyio.sleep(0.2)
+        assert (await send(voiced, "/transcribe")).status_code == 201
+    assert [entry for entry in logged if entry["log_level"] == "error"] == []
+    assert len(listener.asked) == 1
 
 
 async def test_nobody_listens_unless_it_is_set(served: Served) -> None:
