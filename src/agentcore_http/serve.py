@@ -97,7 +97,11 @@ async def _serve(settings: Settings, place: wiring.Place, listener: socket.socke
     server = Server(config, place.url)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(_stop_on_signal, server)
-        await server.serve(sockets=[listener])
+        try:
+            await server.serve(sockets=[listener])
+        except SystemExit:  # so uvicorn ends when the application cannot be opened
+            if not failure:
+                raise
         tasks.cancel_scope.cancel()
     if failure:
         print(f"agentcore cannot start: {_reason(failure[0])}", file=sys.stderr)  # noqa: T201
