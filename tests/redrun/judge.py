@@ -16,6 +16,12 @@ HAZARDS = str(Path(__file__).parent.parent / "hazards")
 TEST = re.compile(r"test_([A-Z]\d+)_")
 
 
+def opens_its_own(item: pytest.Function) -> bool:
+    """Tell whether a test opens a server itself, or by a fixture of its module, and not the one that may be the port."""
+    found = item._fixtureinfo.name2fixturedefs.get("served", ())
+    return not found or found[-1].baseid == item.nodeid.partition("::")[0]
+
+
 @frozen
 class Result:
     """How one case of one test ended."""
@@ -42,7 +48,7 @@ class Judge:
             match = TEST.match(item.name)
             if match is None or not isinstance(item, pytest.Function):
                 dropped.append(item)
-            elif "served" not in item.fixturenames:
+            elif opens_its_own(item):
                 self.out_of_reach[item.originalname] = match[1]
                 dropped.append(item)
             else:
