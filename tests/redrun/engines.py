@@ -197,7 +197,7 @@ def make_request(
         messages=(*history, *asked),
         blobs={},
         max_turns=max_turns,
-        allowed_tools=tuple(allowed_tools or ()),
+        allowed_tools=tuple(allowed_tools) if allowed_tools else None,  # to the original, none is no restriction
         model=None,
     )
 

@@ -17,7 +17,7 @@ TEST = re.compile(r"test_([A-Z]\d+)_")
 
 
 def opens_its_own(item: pytest.Function) -> bool:
-    """Tell whether a test opens a server itself, or by a fixture of its module, and not the one that may be the port."""
+    """Tell whether a test opens a server itself, or by a fixture of its module: it cannot meet the port."""
     found = item._fixtureinfo.name2fixturedefs.get("served", ())
     return not found or found[-1].baseid == item.nodeid.partition("::")[0]
 
