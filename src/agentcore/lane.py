@@ -18,7 +18,7 @@ from anyio import CancelScope
 from attrs import define, evolve, field
 
 from agentcore.changes import Changes
-from agentcore.commands import Command, Continue, HandBack
+from agentcore.commands import Command, HandBack
 from agentcore.errors import StoreUnavailable, TaskNotFound
 from agentcore.events import Ended
 from agentcore.follow import Live
@@ -196,9 +196,8 @@ class Lane:
             if due is not None:
                 reading.stop(due.last)
             return False
-        is_stored = await reading.move(_while_due(due, reading=True))
-        goes_on = reading.turn.task.status is TaskStatus.RUNNING
-        if is_stored and goes_on and isinstance(due, Continue) and reading.run is not None:
+        await reading.move(_while_due(due, reading=True))
+        if reading.turn.task.status is TaskStatus.RUNNING and reading.run is not None:  # it goes on, and that is stored
             reading.run.answer([approval for approval in reading.turn.approvals if not approval.is_pending])
         return True
 

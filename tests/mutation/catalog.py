@@ -66,7 +66,7 @@ SHELL: Mapping[str, tuple[Look, ...]] = {
     **dict.fromkeys(("lane", "lanes", "reading", "pulse", "asking"), (BY_HAND, SEEDS)),
     "node": (BY_HAND, SEEDS, NODES),
     "runtime": (BY_HAND, SEEDS, REMOTE, VOICE),
-    "voice": (VOICE,),
+    "voice": (BY_HAND, VOICE),
     "follow": (FOLLOW, SEEDS),
     "toolloop": (TOOLS,),
     "remote": (BY_HAND, REMOTE),

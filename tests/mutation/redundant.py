@@ -108,8 +108,8 @@ REDUNDANT: Mapping[str, str] = {
     "lane Lane._do_due: without reading.is_stopping in reading.is_over or reading.is_stopping": (
         "A reading is stopped once, and its first word counts."
     ),
-    "lane Lane._do_due: without reading.run is not None in is_stored and isinstance(due, Continue) and (reading.run is "
-    "not None)": "For the type checker: a decision was asked for by a run.",
+    "lane Lane._do_due: without reading.run is not None in reading.turn.task.status is TaskStatus.RUNNING and "
+    "reading.run is not None": "For the type checker: a decision was asked for by a run.",
     "lane Lane._do_due: no filter not approval.is_pending": "A task goes on only when nothing is pending.",
     "lane Lane._read: never if self.reading is reading": "It has let go already unless its node was cancelled.",
 }

@@ -2,6 +2,8 @@
 
 from collections.abc import Awaitable, Callable
 from contextlib import nullcontext
+from decimal import Decimal
+from pathlib import Path
 
 import anyio
 import pytest
@@ -9,7 +11,7 @@ from attrs import evolve
 from tests.support.node import ME, Node, a_node
 
 from agentcore.asking import Ask, Attachment, resolved
-from agentcore.books import EventId
+from agentcore.books import EventId, GroupBy
 from agentcore.caller import Caller, Role
 from agentcore.commands import Decide
 from agentcore.engine import Abilities
@@ -19,6 +21,7 @@ from agentcore.errors import (
     RoleRequired,
     SessionNotFound,
     ShuttingDown,
+    SttUnavailable,
     ToolNotAllowed,
     UnsupportedMedia,
 )
@@ -28,6 +31,7 @@ from agentcore.instances import ENGINE as REMOTE
 from agentcore.policy import Policy, Rule
 from agentcore.remote import Told
 from agentcore.runtime import Accepted, Runtime
+from agentcore.speech import Speech
 from agentcore.task import OnCrash, TaskStatus
 from agentcore.testing.making import TENANT, an_approval, an_id
 from agentcore.testing.puppet import NAME
@@ -39,6 +43,8 @@ Use = Callable[[Runtime, Caller, Accepted], Awaitable[object]]
 USES: dict[str, tuple[Role, Use]] = {
     "execute": (Role.MEMBER, lambda runtime, me, _: runtime.execute(me, Ask(text="x"))),
     "inject": (Role.MEMBER, lambda runtime, me, task: runtime.inject(me, task.task_id, Ask(text="x"))),
+    "speak": (Role.MEMBER, lambda runtime, me, _: runtime.speak(me, None, Ask(text="x"))),
+    "hear": (Role.MEMBER, lambda runtime, me, _: runtime.voice.hear(me, Path("x"), None)),
     "cancel": (Role.MEMBER, lambda runtime, me, task: runtime.cancel(me, task.task_id, 1.0)),
     "decide": (Role.APPROVER, lambda runtime, me, task: runtime.decide(me, task.task_id, Decide(approved=True, by=""))),
     "rename": (Role.MEMBER, lambda runtime, me, task: runtime.rename(me, task.session_id, "x")),
@@ -50,7 +56,7 @@ USES: dict[str, tuple[Role, Use]] = {
     "drop": (Role.MEMBER, lambda runtime, me, _: runtime.remote.drop(me, NONE)),
     "webhook_key": (Role.MEMBER, lambda runtime, me, _: runtime.remote.webhook_key(me, NONE)),
 }
-MISSES = {"redeliver", "change", "drop", "webhook_key"}  # what they name does not exist
+MISSES = {"redeliver", "change", "drop", "webhook_key", "hear"}  # what they need does not exist
 
 
 @pytest.mark.parametrize("name", USES)
@@ -64,7 +70,7 @@ async def test_a_use_case_needs_its_role_and_no_other(node: Node, name: str) -> 
                 await use(node.runtime, evolve(ME, roles=roles), task)
         except RoleRequired:
             assert not is_let
-        except NotFound:
+        except (NotFound, SttUnavailable):
             assert is_let
             assert name in MISSES
         else:
@@ -106,6 +112,35 @@ def test_what_may_have_acted_unseen_is_not_restarted() -> None:
     for pure, kept in ((True, OnCrash.RESTART_IF_PURE), (False, OnCrash.FAIL)):
         abilities = Abilities(pure_until_tool=pure)
         assert resolved(ask, TaskId("t"), NAME, abilities, "", None, Policy()).params.on_crash is kept
+    ask, abilities = evolve(ask, on_crash=OnCrash.RESUME), Abilities(pure_until_tool=False)
+    assert resolved(ask, TaskId("t"), NAME, abilities, "", None, Policy()).params.on_crash is OnCrash.RESUME
+
+
+async def test_what_was_said_inherits_from_what_it_stops_and_from_nothing_else(node: Node) -> None:
+    said = Ask(text="said", max_turns=7)
+    queued = await node.queue()
+    accepted = await node.runtime.speak(ME, queued.id, said)
+    assert (await node.store.task(TENANT, accepted.task_id)).task.params.max_turns == 7
+    live = await node.ask()
+    accepted = await node.runtime.speak(ME, live.session_id, said)
+    assert (await node.store.task(TENANT, accepted.task_id)).task.params.max_turns == 10
+
+
+async def test_what_was_heard_is_paid_for_though_nobody_waits_for_it_any_more(node: Node) -> None:
+    class Ears:
+        name = "ears"
+
+        async def transcribe(self, recording: Path, language: str | None) -> Speech:
+            client.cancel()
+            return Speech(text="x", seconds=1.5, model="m")
+
+        async def close(self) -> None:
+            """Has started nothing."""
+
+    voice = evolve(node.runtime.voice, transcriber=Ears())
+    with anyio.CancelScope() as client:
+        await voice.hear(ME, Path("x"), None)
+    assert (await node.store.usage(TENANT, None, None, GroupBy.DAY)).total.audio_s == Decimal("1.5")
 
 
 async def test_a_tenant_may_ask_for_what_its_rules_give_it(node: Node) -> None:
@@ -122,7 +157,7 @@ def test_tools_that_are_denied_cannot_be_asked_for() -> None:
             resolved(Ask(text="x", allowed_tools=tools), TaskId("t"), NAME, Abilities(), "", None, policy)
 
 
-@pytest.mark.parametrize("name", ["execute", "inject"])
+@pytest.mark.parametrize("name", ["execute", "inject", "speak"])
 async def test_a_node_that_goes_away_accepts_nothing(node: Node, name: str) -> None:
     task = await node.ask()
     node.runtime.house.is_draining = True
