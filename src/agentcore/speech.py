@@ -11,6 +11,14 @@ from attrs import frozen
 
 RECORDING_BYTES = 25 * 1024 * 1024
 RECORDING_S = 600.0
+# Source: the languages of Whisper's models (github.com/openai/whisper, tokenizer.py), less those without a code of two
+# letters.
+_CODES = (
+    "af am ar as az ba be bg bn bo br bs ca cs cy da de el en es et eu fa fi fo fr gl gu ha he hi hr ht "
+    "hu hy id is it ja jv ka kk km kn ko la lb ln lo lt lv mg mi mk ml mn mr ms mt my ne nl nn no oc pa "
+    "pl ps pt ro ru sa sd si sk sl sn so sq sr su sv sw ta te tg th tk tl tr tt uk ur uz vi yi yo zh"
+)
+LANGUAGES = frozenset(_CODES.split())
 
 
 @frozen(kw_only=True)

@@ -16,7 +16,7 @@ from litestar.exceptions import HTTPException
 from multipart import MultipartError, MultipartSegment, PushMultipartParser, parse_options_header
 
 from agentcore.errors import AudioRequired, InvalidRequest, TooLarge
-from agentcore.speech import RECORDING_BYTES
+from agentcore.speech import LANGUAGES, RECORDING_BYTES
 from agentcore_http.routes.context import Req
 
 BODY_BYTES = RECORDING_BYTES + 64 * 1024  # the recording, and what is around it
@@ -111,17 +111,8 @@ def _language(raw: bytes) -> str | None:
     text = raw.decode("ascii", "replace").strip().lower()
     if not text:
         return None
-    if text not in LANGUAGES.split():
+    if text not in LANGUAGES:
         raise InvalidRequest(
             "language must be a code of ISO 639-1 such as en or zh; absent: it is detected.", "language"
         )
     return text
-
-
-# Source: the languages of Whisper's models (github.com/openai/whisper, tokenizer.py), less those without a code of two
-# letters.
-LANGUAGES = (
-    "af am ar as az ba be bg bn bo br bs ca cs cy da de el en es et eu fa fi fo fr gl gu ha he hi hr ht "
-    "hu hy id is it ja jv ka kk km kn ko la lb ln lo lt lv mg mi mk ml mn mr ms mt my ne nl nn no oc pa "
-    "pl ps pt ro ru sa sd si sk sl sn so sq sr su sv sw ta te tg th tk tl tr tt uk ur uz vi yi yo zh"
-)

@@ -6,14 +6,12 @@ from typing import Annotated
 from litestar import Response, delete, get, patch, post
 from litestar.params import FromPath, QueryParameter
 
-from agentcore.changes import Receipt
-from agentcore.runtime import Accepted
 from agentcore_http.idempotency import Keeper, once
 from agentcore_http.routes.context import Req, caller_of, runtime_of, settings_of
 from agentcore_http.routes.openapi import accepting, json_response
-from agentcore_http.routes.tasks import DEFAULT_DEADLINE_S, known_session
-from agentcore_http.wire import answers, requests
+from agentcore_http.routes.tasks import DEFAULT_DEADLINE_S, accepted, known_session
 from agentcore_http.wire import instances as wire
+from agentcore_http.wire import requests
 
 CREATED, OK = 201, 200
 CALLBACK_BYTES = 256 * 1024
@@ -78,19 +76,9 @@ async def secret(request: Req, instance_id: FromPath[str]) -> Response[bytes]:
 @post("/instances/{instance_id:str}/tasks", operation_class=accepting(wire.InstanceTaskBody))
 async def execute(request: Req, instance_id: FromPath[str]) -> Response[bytes]:
     """Send a prompt to a remote agent, in a session with it or in a new one."""
-    caller, runtime = caller_of(request), runtime_of(request)
     body = requests.decoded(await request.body(), wire.InstanceTaskBody)
     ask = body.ask(wire.instance_id(instance_id), settings_of(request).deadline_seconds or DEFAULT_DEADLINE_S)
-
-    async def work(keeper: Keeper) -> tuple[int, object]:
-        def keep(accepted: Accepted) -> Receipt | None:
-            return keeper.receipt(CREATED, answers.accepted(accepted))
-
-        session_id = known_session(body.session_id)
-        accepted = await runtime.execute(caller, ask, session_id=session_id, on_busy=body.busy, keep=keep)
-        return CREATED, answers.accepted(accepted)
-
-    return await once(runtime, caller, request, work)
+    return await accepted(request, ask, known_session(body.session_id), body.busy)
 
 
 @get("/instances/{instance_id:str}/sessions")

@@ -5,6 +5,8 @@ from typing import Annotated
 from litestar import Response, delete, get, post
 from litestar.params import FromPath, QueryParameter
 
+from agentcore.admission import OnBusy
+from agentcore.asking import Ask
 from agentcore.changes import Receipt
 from agentcore.errors import SessionNotFound
 from agentcore.ids import ApprovalId, SessionId
@@ -23,19 +25,9 @@ BODY_BYTES = 144 * 1024 * 1024  # 20 attachments of 5 MB in base64, and the prom
 @post("/tasks", operation_class=accepting(requests.ExecuteBody), request_max_body_size=BODY_BYTES)
 async def execute(request: Req) -> Response[bytes]:
     """Answer a prompt, in a session or in a new one."""
-    caller, runtime = caller_of(request), runtime_of(request)
     body = requests.decoded(await request.body(), requests.ExecuteBody)
     ask = body.ask(settings_of(request).deadline_seconds or DEFAULT_DEADLINE_S)
-
-    async def work(keeper: Keeper) -> tuple[int, object]:
-        def keep(accepted: Accepted) -> Receipt | None:
-            return keeper.receipt(CREATED, answers.accepted(accepted))
-
-        session_id = known_session(body.session_id)
-        accepted = await runtime.execute(caller, ask, session_id=session_id, on_busy=body.busy, keep=keep)
-        return CREATED, answers.accepted(accepted)
-
-    return await once(runtime, caller, request, work)
+    return await accepted(request, ask, known_session(body.session_id), body.busy)
 
 
 @get("/tasks/{task_id:str}")
@@ -105,6 +97,20 @@ async def approve(request: Req, task_id: FromPath[str]) -> Response[bytes]:
             return keeper.receipt(CREATED, answer(decided))
 
         return CREATED, answer(await runtime.decide(caller, found, body.decide(caller.subject), keep=keep))
+
+    return await once(runtime, caller, request, work)
+
+
+async def accepted(request: Req, ask: Ask, session_id: SessionId | None, on_busy: OnBusy) -> Response[bytes]:
+    """Accept a prompt, and answer with what became of it."""
+    caller, runtime = caller_of(request), runtime_of(request)
+
+    async def work(keeper: Keeper) -> tuple[int, object]:
+        def keep(task: Accepted) -> Receipt | None:
+            return keeper.receipt(CREATED, answers.accepted(task))
+
+        task = await runtime.execute(caller, ask, session_id=session_id, on_busy=on_busy, keep=keep)
+        return CREATED, answers.accepted(task)
 
     return await once(runtime, caller, request, work)
 
