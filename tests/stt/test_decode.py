@@ -140,8 +140,10 @@ async def test_being_cancelled_kills_the_child(sounds: Studio, scratch: Path, mo
         return child
 
     monkeypatch.setattr(decode, "open_child", watched)
-    with anyio.move_on_after(0.15) as scope:
-        async with decoded(sounds.nobody("long_noise")):
+    recording = sounds.nobody("long_noise")
+    with anyio.CancelScope() as scope:
+        scope.cancel()  # before the child is there, which is when it could be left behind
+        async with decoded(recording):
             pytest.fail("in no time")
     assert scope.cancelled_caught
     with pytest.raises(ProcessLookupError):

@@ -153,7 +153,8 @@ async def running(
         if system_prompt:
             (home / "prompt").write_text(system_prompt, encoding="utf-8")
             options.append(f"--system-prompt-file={home / 'prompt'}")
-        child = await _start(program, place, home, options)
+        with CancelScope(shield=True):  # a start that is broken off would leave a process that nobody waits for
+            child = await _start(program, place, home, options)
         try:
             yield child
         finally:

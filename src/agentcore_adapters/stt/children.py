@@ -23,13 +23,19 @@ def environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
 
 
 async def open_child(module: str, *arguments: str, more: Mapping[str, str] | None = None) -> Process:
-    """Start ``python -m module``, spoken to over its standard input and output."""
-    return await anyio.open_process(
-        [sys.executable, "-m", module, *arguments],
-        stderr=subprocess.DEVNULL,
-        env=environment(more),
-        start_new_session=True,  # Ctrl-C is the owner's to handle
-    )
+    """Start ``python -m module``, spoken to over its standard input and output.
+
+    Being cancelled waits until the child is there, and then it is the caller's to end: a start that is broken off
+    would leave one that nobody waits for.
+    """
+    with anyio.CancelScope(shield=True):
+        child = await anyio.open_process(
+            [sys.executable, "-m", module, *arguments],
+            stderr=subprocess.DEVNULL,
+            env=environment(more),
+            start_new_session=True,  # Ctrl-C is the owner's to handle
+        )
+    return child  # noqa: RET504 - a shield might swallow an error, mypy says
 
 
 def end_with_owner() -> None:
