@@ -13,7 +13,8 @@ went wrong this time without an address, a path, a key or a prompt in it.
     |   |-- NotFound                SessionNotFound, TaskNotFound, InstanceNotFound
     |   `-- Conflict                TaskConflict, TaskNotLive, SessionBusy, SessionClosed, ApprovalConflict,
     |                               KeyInFlight, KeyReused
-    |-- Unavailable                 EngineUnavailable, StoreUnavailable, ShuttingDown, SttUnavailable
+    |-- Unavailable                 EngineUnavailable, StoreUnavailable, ShuttingDown, SttUnavailable,
+    |                               IdentityUnavailable
     `-- EngineFailed                an engine broke; becomes the ``error`` event of its task
 """
 
@@ -233,6 +234,13 @@ class SttUnavailable(Unavailable):
     """Speech cannot be turned into text now, or is not set up here."""
 
     code = "stt_unavailable"
+
+
+class IdentityUnavailable(Unavailable):
+    """Nobody can be recognised now: the keys that sign tokens could not be read yet."""
+
+    code = "identity_unavailable"
+    retry_after_s = 5
 
 
 class ShuttingDown(Unavailable):

@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
 import anyio
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from agentcore.errors import HostNotAllowed
 
@@ -48,6 +48,7 @@ class Entry:
     network: Network | None = None
     port: int | None = None
     is_plain: bool = False  #: Plain http may be spoken.
+    is_ours: bool = False  #: From our own settings: a name counts with its private addresses.
 
     def covers(self, address: Address) -> bool:
         """Tell whether it names *address*."""
@@ -136,7 +137,17 @@ class Guard:
             return max(named, key=lambda entry: entry.is_plain)
         if address.is_loopback and any(entry.name == LOCALHOST for entry in named):
             return named[0]
+        ours = [entry for entry in named if entry.is_ours]
+        if ours and not (is_disguised(address) or address in METADATA):
+            return ours[0]
         return self._entry_of(address, port)
+
+
+def only(scheme: str, host: str, port: int, resolve: Resolve = resolved) -> Guard:
+    """Return a guard that lets through one place, which our own settings name; raises ValueError if it is none."""
+    bare = f"[{host}]" if ":" in host else host
+    (entry,) = allow_list([f"{scheme}://{bare}:{port}"])
+    return Guard((evolve(entry, is_ours=True, is_plain=scheme == "http"),), resolve)
 
 
 def is_disguised(address: Address) -> bool:

@@ -27,7 +27,7 @@ def _run(options: argparse.Namespace) -> int:
     if options.command == "chat":
         from agentcore_http import chat  # noqa: PLC0415
 
-        return chat.run(options.url, options.session, options.engine)
+        return chat.run(options.url, options.session, options.engine, options.token_file)
     if options.command == "openclaw-bridge":
         from agentcore_http import bridge, logs  # noqa: PLC0415
 
@@ -68,6 +68,7 @@ def _parser() -> argparse.ArgumentParser:
     chat.add_argument("--url", default="http://127.0.0.1:8000")
     chat.add_argument("--session", help="a session to go on with")
     chat.add_argument("--engine", help="the engine that answers")
+    chat.add_argument("--token-file", type=Path, help="a file with a bearer token; else AGENTCORE_TOKEN, if it is set")
     bridge = commands.add_parser("openclaw-bridge", help="let an OpenClaw gateway answer the tasks of a server")
     bridge.add_argument("--server", required=True, help="base URL of the server that may ask, and is called back")
     bridge.add_argument("--gateway", default="ws://127.0.0.1:18789", help="OPENCLAW_GATEWAY_TOKEN opens it")

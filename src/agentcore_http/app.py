@@ -16,9 +16,12 @@ from agentcore import __version__
 from agentcore.errors import AgentcoreError
 from agentcore.runtime import Runtime
 from agentcore_http import ws
-from agentcore_http.auth.origin import Doorman
+from agentcore_http.auth.choice import open_authenticator
+from agentcore_http.auth.identifier import ANYBODY, Identifier
+from agentcore_http.auth.identity import Fetch
+from agentcore_http.auth.origin import Doorman, cross_origin
 from agentcore_http.problems import answer
-from agentcore_http.routes import engines, events, health, instances, sessions, tasks, usage, voice
+from agentcore_http.routes import engines, events, health, instances, sessions, tasks, tickets, usage, voice
 from agentcore_http.settings import Settings
 
 API = "/api/v1/agent"
@@ -30,20 +33,23 @@ def create_app(
     settings: Settings,
     *,
     slow_s: float = ws.SLOW_S,
+    fetch_keys: Fetch | None = None,
 ) -> Litestar:
     """Make the ASGI application; the runtime is opened when it starts.
 
-    *slow_s*: seconds after which a WebSocket client that does not read is cut off.
+    *slow_s*: seconds after which a WebSocket client that does not read is cut off.  *fetch_keys* reads the keys of
+    mode ``jwt``.
     """
 
     @asynccontextmanager
     async def lifespan(app: Litestar) -> AsyncIterator[None]:
         async with open_runtime() as runtime:
-            app.state.runtime = runtime
-            yield
+            async with open_authenticator(settings, fetch_keys, runtime.house.clock) as authenticator:
+                app.state.runtime, app.state.authenticator = runtime, authenticator
+                yield
 
     def doorman(app: ASGIApp) -> ASGIApp:
-        return Doorman(app, allowed_origins(settings))
+        return Doorman(app, allowed_origins(settings), any_host=settings.auth not in {None, "none"})
 
     api = Router(
         API,
@@ -55,18 +61,20 @@ def create_app(
             *usage.HANDLERS,
             *instances.HANDLERS,
             *voice.HANDLERS,
+            *tickets.HANDLERS,
             ws.stream,
         ],
     )
     app = Litestar(
         route_handlers=[api, *health.HANDLERS],
         lifespan=[lifespan],
-        middleware=[doorman],
+        middleware=[doorman, Identifier],
+        cors_config=cross_origin(settings),
         exception_handlers={AgentcoreError: answer, HTTPException: answer, Exception: answer},
         openapi_config=OpenAPIConfig(
             title="agentcore",
             version=__version__,
-            path="/schema",
+            openapi_router=Router("/schema", route_handlers=[], opt=dict(ANYBODY)),
             render_plugins=[JsonRenderPlugin(path="/")],
         ),
         request_max_body_size=BODY_BYTES,

@@ -1,24 +1,50 @@
 """``agentcore chat``: a conversation in the terminal."""
 
+import os
 import signal
 import sys
+from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import anyio
 import httpx2
 
-from agentcore_http.client import FINAL, ApiError, Client
+from agentcore_http.client import FINAL, ApiError, Client, Token
+from agentcore_http.settings import LOOPBACK, SettingsError
 
 HELP = "Type a message. Ctrl-C stops the answer; at the prompt, or with Ctrl-D, it leaves."
 
 
-def run(url: str, session_id: str | None, engine: str | None) -> int:
+def run(url: str, session_id: str | None, engine: str | None, token_file: Path | None = None) -> int:
     """Talk until the person leaves; return the exit status."""
-    return anyio.run(_chat, url, session_id, engine)
+    token = token_of(token_file)
+    if token is not None and urlsplit(url).scheme != "https" and urlsplit(url).hostname not in LOOPBACK:
+        print("The token is sent without TLS: whoever is on the way can use it.", file=sys.stderr)  # noqa: T201
+    return anyio.run(_chat, url, session_id, engine, token)
 
 
-async def _chat(url: str, session_id: str | None, engine: str | None) -> int:
-    async with Client(url) as client:
+def token_of(file: Path | None) -> Token | None:
+    """Return what says the token: *file*, read for each request because tokens are renewed, else AGENTCORE_TOKEN.
+
+    A token has no place among the arguments, where every user of the machine can read it.
+    """
+    if file is None:
+        found = os.environ.get("AGENTCORE_TOKEN", "").strip()
+        return (lambda: found) if found else None
+
+    def read() -> str:
+        try:
+            return file.read_text(encoding="ascii").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise SettingsError(f"--token-file: {file.name} cannot be read ({type(error).__name__}).") from None
+
+    read()
+    return read
+
+
+async def _chat(url: str, session_id: str | None, engine: str | None, token: Token | None) -> int:
+    async with Client(url, token=token) as client:
         try:
             cursor = None
             if session_id is not None:

@@ -1,7 +1,7 @@
 """A small client of the API, as the command line uses it."""
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Any, Self
@@ -13,6 +13,7 @@ import httpx2
 API = "/api/v1/agent"
 FINAL = frozenset({"completed", "error", "cancelled"})
 UNAVAILABLE, RETRY_S = 503, 1.0
+Token = Callable[[], str]
 
 
 class ApiError(Exception):
@@ -28,12 +29,22 @@ class ApiError(Exception):
 class Client:
     """Talks to one server; use it in ``async with``."""
 
-    def __init__(self, url: str, *, tenant: str | None = None, user: str | None = None) -> None:
-        """Connect to *url*, the server's base address."""
+    def __init__(
+        self, url: str, *, tenant: str | None = None, user: str | None = None, token: Token | None = None
+    ) -> None:
+        """Connect to *url*, the server's base address; *token* is asked for the bearer token of each request."""
+
+        def authorize(request: httpx2.Request) -> httpx2.Request:
+            if token is not None:
+                request.headers["Authorization"] = f"Bearer {token()}"
+            return request
+
         names = {"X-Tenant-Id": tenant, "X-User-Id": user}
         headers = {name: value for name, value in names.items() if value}
         timeout = httpx2.Timeout(10.0, read=60.0)
-        self._http = httpx2.AsyncClient(base_url=url.rstrip("/") + API, headers=headers, timeout=timeout)
+        self._http = httpx2.AsyncClient(
+            base_url=url.rstrip("/") + API, headers=headers, timeout=timeout, auth=authorize
+        )
 
     async def __aenter__(self) -> Self:
         """Open the connection pool."""

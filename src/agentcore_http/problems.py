@@ -12,6 +12,7 @@ from litestar.exceptions import HTTPException
 
 from agentcore.errors import (
     AgentcoreError,
+    CallbackUnverified,
     Conflict,
     InvalidRequest,
     KeyReused,
@@ -47,6 +48,8 @@ STATUS: tuple[tuple[type[AgentcoreError], int], ...] = (
     (UnsupportedMedia, 415),
     (Unavailable, 503),
 )
+# With these a WebSocket is closed.
+BAD_REQUEST, NOT_AUTHENTICATED, NOT_FOUND, TOO_SLOW, TRY_AGAIN = 4400, 4401, 4404, 4408, 1013
 CODES = {
     400: "invalid_request",
     404: "not_found",
@@ -66,6 +69,8 @@ def problem(error: Exception, instance: str) -> tuple[int, dict[str, object], di
         title = (type(error).__doc__ or "").strip().splitlines()[0]
         if isinstance(error, Unavailable | OverLimit):
             headers["Retry-After"] = str(error.retry_after_s)
+        if isinstance(error, Unauthenticated) and not isinstance(error, CallbackUnverified):
+            headers["WWW-Authenticate"] = "Bearer"
         if isinstance(error, SessionBusy):
             more["liveTaskId"] = error.live_task_id
         if isinstance(error, InvalidRequest) and error.field is not None:
@@ -96,6 +101,19 @@ def answer(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]
     """Answer a request that failed."""
     status, body, headers = problem(error, request.scope["path"])
     return Response(json.encode(body), status_code=status, headers=headers, media_type="application/problem+json")
+
+
+def close_code(error: AgentcoreError) -> int:
+    """Return the code that a WebSocket is closed with."""
+    match error:
+        case Unauthenticated():
+            return NOT_AUTHENTICATED
+        case NotFound():
+            return NOT_FOUND
+        case Unavailable():
+            return TRY_AGAIN  # with the last cursor
+        case _:
+            return BAD_REQUEST
 
 
 def _framework_detail(status: int) -> str:

@@ -16,7 +16,8 @@ from agentcore.runtime import Runtime
 from agentcore_adapters.engines.catalog import prepare
 from agentcore_http import wiring
 from agentcore_http.app import create_app
-from agentcore_http.settings import LOOPBACK, Settings, SettingsError
+from agentcore_http.auth.choice import check, warn
+from agentcore_http.settings import Settings, SettingsError
 
 MAX_FRAME_BYTES = 64 * 1024 * 1024  # a prompt frame may carry attachments
 KEEP_ALIVE_S = 30
@@ -50,11 +51,7 @@ def say(line: str) -> None:
 
 def run(settings: Settings, place: wiring.Place) -> int:
     """Serve until told to stop; return the exit status."""
-    if place.host not in LOOPBACK:
-        raise SettingsError(
-            f"AGENTCORE_AUTH is none, so the server may listen on loopback only, not on {place.host}. "
-            "Use --host 127.0.0.1 and put a gateway in front."
-        )
+    check(settings, place.host, keeps_keys=wiring.keeps_keys(settings, place))
     listener = _listen(place)
     place = evolve(place, port=listener.getsockname()[1])
     loop_factory = _loop_factory()
@@ -73,6 +70,7 @@ async def _serve(settings: Settings, place: wiring.Place, listener: socket.socke
     async def opened() -> AsyncIterator[Runtime]:
         try:
             async with opener(settings, place) as runtime:
+                warn(settings)
                 yield runtime
         except Exception as error:
             failure.append(error)
@@ -82,7 +80,7 @@ async def _serve(settings: Settings, place: wiring.Place, listener: socket.socke
         return opened()
 
     config = uvicorn.Config(
-        create_app(open_runtime, settings),
+        create_app(open_runtime, settings, fetch_keys=wiring.fetch_keys(settings)),
         log_level="critical",
         access_log=False,
         ws="websockets-sansio",

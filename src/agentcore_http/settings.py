@@ -16,8 +16,10 @@ from attrs import Attribute, evolve, field, fields, frozen
 
 from agentcore.policy import Rule
 from agentcore_adapters.netguard import allow_list
+from agentcore_http.auth import reading
 
 PREFIX = "AGENTCORE_"
+CLIENTS = frozenset({"AGENTCORE_TOKEN"})  # read by ``chat``, not by the server
 SIGNING_KEY_BYTES = 24  # what Standard Webhooks asks for
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
@@ -108,12 +110,6 @@ def _tenants_rules(value: object) -> dict[str, dict[str, Rule]]:
     return found
 
 
-def _auth(value: object) -> str:
-    if value != "none":
-        raise ValueError("none (the other modes are not part of this release)")
-    return "none"
-
-
 def _stt(value: object) -> str:
     if value not in ("openai", "faster_whisper"):
         raise ValueError("openai or faster_whisper")
@@ -130,14 +126,39 @@ def _setting(
 class Settings:
     """Everything that can be set; None means that nobody said."""
 
-    auth: str | None = _setting(_auth, "Who the caller is: `none` trusts `X-Tenant-Id` and `X-User-Id`, on loopback.")
+    auth: str | None = _setting(
+        reading.mode,
+        "Who the caller is: `none` (default) trusts `X-Tenant-Id` and `X-User-Id`, on loopback; `gateway` trusts who "
+        "sends the secret; `jwt` verifies tokens.",
+    )
+    gateway_secret: tuple[str, ...] | None = _setting(
+        reading.secrets,
+        "What the gateway sends as `X-Gateway-Secret`: 32 bytes or more; two during rotation.",
+        secret=True,
+    )
+    jwt_jwks: str | Path | None = _setting(
+        reading.key_set, "Where the keys are that sign tokens: a JSON Web Key Set, as an address or a file."
+    )
+    jwt_algorithms: tuple[str, ...] | None = _setting(
+        reading.algorithms, "Algorithms that count: some of RS256, PS256, ES256, EdDSA; all of them."
+    )
+    jwt_issuer: str | None = _setting(_text, "The claim `iss` of tokens, exactly.")
+    jwt_audience: tuple[str, ...] | None = _setting(reading.words, "Claims `aud`, of which a token must hold one.")
+    jwt_tenant_claim: str | None = _setting(_text, "The claim that names the tenant; `tenant_id`.")
+    jwt_typ: tuple[str, ...] | None = _setting(
+        reading.words, "Headers `typ` that count; `at+jwt,JWT`. `absent`: tokens without one count, too."
+    )
+    jwt_leeway_seconds: float | None = _setting(reading.leeway, "By how much clocks may differ: at most 60; 30.")
     database_url: str | None = _setting(_dsn, "PostgreSQL; absent: an embedded server in the data dir.", secret=True)
     data_dir: Path | None = _setting(_path, "Where the embedded database, keys and weights lie.")
     default_engine: str | None = _setting(_text, "Engine of new sessions; else the first usable one.")
     secret_key: str | None = _setting(
         _text, "Key from which tokens are derived; made in the data dir if absent.", secret=True
     )
-    origins: tuple[str, ...] | None = _setting(_words, "Browser origins and host names allowed besides our own.")
+    origins: tuple[str, ...] | None = _setting(
+        reading.origins,
+        "Browser origins and host names allowed besides our own; with identity they may ask cross-origin.",
+    )
     public_url: str | None = _setting(
         _url, "Base URL under which others reach this server; bridges of remote agents call back there."
     )
@@ -216,7 +237,7 @@ def load(environ: Mapping[str, str] | None = None, config: Path | None = None) -
     """Read all settings; raises SettingsError that names the culprit."""
     environ = os.environ if environ is None else environ
     known = {variable(attribute): attribute for attribute in fields(Settings)}
-    unknown = sorted(name for name in environ if name.startswith(PREFIX) and name not in known)
+    unknown = sorted(name for name in environ if name.startswith(PREFIX) and name not in {*known, *CLIENTS})
     if unknown:
         raise SettingsError(f"{unknown[0]} is not a setting. Known: {', '.join(sorted(known))}.")
     values = _from_file(config) if config else {}

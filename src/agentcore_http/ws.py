@@ -6,6 +6,7 @@ what is on its way.
 """
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any, TypeVar
 
 import anyio
@@ -21,15 +22,16 @@ from agentcore.errors import AgentcoreError, InvalidRequest, NotFound, Unavailab
 from agentcore.feed import Feed, parse_after
 from agentcore.ids import SessionId
 from agentcore.runtime import Runtime
-from agentcore_http.problems import problem
-from agentcore_http.routes.context import caller_of, runtime_of, settings_of
-from agentcore_http.routes.subscription import encoder_for
+from agentcore_http.auth.identifier import subprotocols
+from agentcore_http.auth.tickets import agreed
+from agentcore_http.problems import NOT_AUTHENTICATED, TOO_SLOW, close_code, problem
+from agentcore_http.routes.context import caller_of, identity_of, runtime_of, settings_of
+from agentcore_http.routes.subscription import encoder_for, expiring
 from agentcore_http.routes.tasks import DEFAULT_DEADLINE_S
 from agentcore_http.wire import answers, requests
 from agentcore_http.wire.frames import Encoder
 from agentcore_http.wire.json import encode
 
-NOT_FOUND, BAD_REQUEST, TOO_SLOW, GOING_AWAY, TRY_AGAIN = 4404, 4400, 4408, 1001, 1013
 SLOW_S = 20.0
 LAST_WORD = 10  # times as long as a frame may take
 
@@ -46,19 +48,19 @@ async def stream(
 ) -> None:
     """Show a session from a cursor on, and take commands."""
     runtime = runtime_of(socket)
-    await socket.accept()
+    await socket.accept(subprotocols=agreed(subprotocols(socket.scope)))
+    identity, caller = identity_of(socket), caller_of(socket)
     try:
-        caller = caller_of(socket)
         found = requests.session_id(session_id)
         view = await runtime.views.session(caller, found)
         encoder = encoder_for(view, include)
         feed = await runtime.views.subscribe(caller, found, parse_after(after))
     except AgentcoreError as error:
-        await socket.close(code=_close_code(error), reason=error.code)
+        await socket.close(code=close_code(error), reason=error.code)
         return
     slow_s = float(socket.app.state.slow_s)
     deadline_s = settings_of(socket).deadline_seconds or DEFAULT_DEADLINE_S
-    await Connection(socket, runtime, caller, found, encoder, slow_s, deadline_s).serve(feed)
+    await Connection(socket, runtime, caller, found, encoder, slow_s, deadline_s, identity.until).serve(feed)
 
 
 @define(eq=False)
@@ -72,6 +74,7 @@ class Connection:
     encoder: Encoder
     slow_s: float  #: Seconds that one frame may take to be accepted by the client.
     deadline_s: float
+    until: datetime | None = None  #: When what proved the caller expires.
     _sending: anyio.Lock = field(factory=lambda: anyio.Lock(fast_acquire=True))
 
     async def serve(self, feed: Feed) -> None:
@@ -80,11 +83,14 @@ class Connection:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._read, tasks.cancel_scope)
             try:
-                await self._write(feed)
+                with expiring(self.until, self.runtime.house.clock) as expired:
+                    await self._write(feed)
+                if expired.cancelled_caught:
+                    close = (NOT_AUTHENTICATED, "token_expired")
             except TimeoutError:
                 close = (TOO_SLOW, "too slow: resume with the last cursor")
             except (NotFound, Unavailable) as error:
-                close = (_close_code(error), error.code)
+                close = (close_code(error), error.code)
             except WebSocketDisconnect:
                 close = None
             finally:
@@ -149,16 +155,6 @@ class Connection:
                 return answers.DecidedAnswer(message=said, task_id=task_id, approval_id=decided)
             case _:
                 raise InvalidRequest("type must be prompt, cancel, inject, approve or ping.", "type")
-
-
-def _close_code(error: AgentcoreError) -> int:
-    match error:
-        case NotFound():
-            return NOT_FOUND
-        case Unavailable():
-            return TRY_AGAIN  # with the last cursor
-        case _:
-            return BAD_REQUEST
 
 
 def _body(frame: Mapping[str, Any], kind: type[T]) -> T:

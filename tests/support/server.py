@@ -29,6 +29,7 @@ from agentcore.testing.scripted import ScriptedEngine, ScriptedEngines
 from agentcore_adapters.memory.bus import MemoryBus
 from agentcore_adapters.memory.clock import SystemClock
 from agentcore_http.app import API, create_app
+from agentcore_http.auth.identity import Fetch
 from agentcore_http.settings import Settings
 
 FINAL = {"completed", "error", "cancelled"}
@@ -134,10 +135,14 @@ class QuietServer(uvicorn.Server):
 
 @asynccontextmanager
 async def listening(
-    opener: Callable[[], AbstractAsyncContextManager[Runtime]], settings: Settings, slow_s: float = 20.0
+    opener: Callable[[], AbstractAsyncContextManager[Runtime]],
+    settings: Settings,
+    slow_s: float = 20.0,
+    *,
+    keys: Fetch | None = None,
 ) -> AsyncIterator[str]:
     """Serve the application on a free port."""
-    async with listening_on(create_app(opener, settings, slow_s=slow_s)) as url:
+    async with listening_on(create_app(opener, settings, slow_s=slow_s, fetch_keys=keys)) as url:
         yield url
 
 
@@ -179,6 +184,7 @@ async def serving(
     hosts: Hosts | None = None,
     transcriber: Transcriber | None = None,
     voice_day_s: float = 60.0,
+    keys: Fetch | None = None,
 ) -> AsyncIterator[Served]:
     """Serve *store* with *engines*, else with two scripted ones, ``scripted`` and ``other``."""
     engine, other = ScriptedEngine(), ScriptedEngine(name=EngineName("other"))
@@ -207,7 +213,7 @@ async def serving(
             found.append(runtime)
             yield runtime
 
-    async with listening(opened, settings or Settings(), slow_s) as url:
+    async with listening(opened, settings or Settings(), slow_s, keys=keys) as url:
         limits = httpx2.Limits(max_connections=200)
         async with httpx2.AsyncClient(timeout=30.0, limits=limits) as http:
             yield Served(url, found[0], engine, other, http)

@@ -9,11 +9,12 @@ from collections.abc import Collection
 from urllib.parse import urlsplit
 
 from attrs import frozen
+from litestar.config.cors import CORSConfig
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from agentcore.errors import AgentcoreError, OriginRefused, UnsupportedMedia
 from agentcore_http.problems import problem
-from agentcore_http.settings import LOOPBACK
+from agentcore_http.settings import LOOPBACK, Settings
 from agentcore_http.wire import json
 
 REFUSED = "Set AGENTCORE_ORIGINS to the origins and host names that may use this server."
@@ -26,6 +27,7 @@ class Doorman:
 
     app: ASGIApp
     allowed: Collection[str]  #: Origins, or host names, besides loopback.
+    any_host: bool = False  #: Who asks is proved, so it does not matter by which name.
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Look at the headers, nothing else."""
@@ -41,7 +43,7 @@ class Doorman:
     def check(self, method: str, headers: dict[str, str]) -> None:
         """Raise OriginRefused, or UnsupportedMedia for a body that a form could have sent."""
         host = headers.get("host", "")
-        if not self._is_known(host):
+        if not host or not (self.any_host or self._is_known(host)):
             raise OriginRefused(f"This server does not answer to that host name. {REFUSED}")
         origin = headers.get("origin")
         if origin is not None and not self._is_ours(origin, host):
@@ -60,6 +62,23 @@ class Doorman:
 
     def _is_ours(self, origin: str, host: str) -> bool:
         return origin in self.allowed or origin in {f"http://{host}", f"https://{host}"}
+
+
+def cross_origin(settings: Settings) -> CORSConfig | None:
+    """Return what pages of the allowed origins may do: what ours may, with a token and without cookies.
+
+    In mode ``none`` they may do nothing, because there is no token that they could lack.
+    """
+    origins = [entry for entry in settings.origins or () if "//" in entry]
+    if settings.auth in {None, "none"} or not origins:
+        return None
+    return CORSConfig(
+        allow_origins=origins,
+        allow_methods=["GET", "POST", "PATCH", "DELETE"],
+        allow_headers=["authorization", "content-type", "idempotency-key", "last-event-id"],
+        expose_headers=["idempotency-replayed", "retry-after", "www-authenticate"],
+        allow_credentials=False,
+    )
 
 
 async def _refuse(scope: Scope, receive: Receive, send: Send, error: AgentcoreError) -> None:

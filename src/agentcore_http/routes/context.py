@@ -3,20 +3,30 @@
 from typing import Any
 
 from litestar import Request
-from litestar.connection import ASGIConnection
 
-from agentcore.caller import Caller
 from agentcore.runtime import Runtime
-from agentcore_http.auth import none
+from agentcore_http.auth.identifier import (
+    ANYBODY,
+    CALLER_OR_AGENT,
+    Connection,
+    caller_of,
+    identity_of,
+    tickets_of,
+)
 from agentcore_http.settings import Settings
 
+__all__ = [
+    "ANYBODY",
+    "CALLER_OR_AGENT",
+    "Connection",
+    "Req",
+    "caller_of",
+    "identity_of",
+    "runtime_of",
+    "settings_of",
+    "tickets_of",
+]
 Req = Request[Any, Any, Any]
-Connection = ASGIConnection[Any, Any, Any, Any]
-
-
-def caller_of(connection: Connection) -> Caller:
-    """Return who asks."""
-    return none.caller_of(connection.headers)
 
 
 def runtime_of(connection: Connection) -> Runtime:

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import aclosing
+from datetime import datetime
 from typing import Annotated
 
 import msgspec
@@ -13,9 +14,9 @@ from litestar.response import Stream
 
 from agentcore.errors import Unavailable
 from agentcore.feed import Beat, Feed, Frame, Subscribed, parse_after
-from agentcore_http.routes.context import Req, caller_of, runtime_of
+from agentcore_http.routes.context import Req, caller_of, identity_of, runtime_of
 from agentcore_http.routes.openapi import json_response
-from agentcore_http.routes.subscription import encoder_for
+from agentcore_http.routes.subscription import encoder_for, expiring, left_s
 from agentcore_http.wire import requests
 from agentcore_http.wire.frames import Encoded, Encoder
 
@@ -35,7 +36,7 @@ async def events(
     include: FromQuery[str | None] = None,
 ) -> Response[bytes] | Stream:
     """Read the log of a session: as a stream if asked for one, else a page of it."""
-    caller, runtime = caller_of(request), runtime_of(request)
+    caller, until, runtime = caller_of(request), identity_of(request).until, runtime_of(request)
     found = requests.session_id(session_id)
     view = await runtime.views.session(caller, found)
     encoder = encoder_for(view, include)
@@ -43,17 +44,24 @@ async def events(
         place = parse_after(request.headers.get("last-event-id") or after)
         feed = await runtime.views.subscribe(caller, found, place)
         headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
-        return Stream(_stream(feed, encoder, request), media_type=EVENT_STREAM, headers=headers)
+        return Stream(_stream(feed, encoder, request, until), media_type=EVENT_STREAM, headers=headers)
     feed = await runtime.views.subscribe(caller, found, parse_after(after))
-    page = await _page(feed, encoder, request, limit, wait)
+    left = left_s(until, runtime.house.clock)
+    page = await _page(feed, encoder, request, limit, wait if left is None else min(wait, left))
     return json_response(page)
 
 
-async def _stream(feed: Feed, encoder: Encoder, request: Req) -> AsyncIterator[bytes]:
+async def _stream(feed: Feed, encoder: Encoder, request: Req, until: datetime | None) -> AsyncIterator[bytes]:
+    """Write what is told, until what proved the caller expires; a client with a new token goes on where it was."""
     clock = runtime_of(request).house.clock
     try:
         async with aclosing(feed.batches()) as batches:
-            async for batch in batches:
+            while True:
+                batch: list[Frame] | None = None
+                with expiring(until, clock):
+                    batch = await anext(batches)
+                if batch is None:
+                    return
                 chunk = b"".join(_sse(frame) for frame in encoder.encode(batch, clock.now()))
                 if chunk:
                     yield chunk

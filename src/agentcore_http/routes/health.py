@@ -4,20 +4,20 @@ from anyio import move_on_after
 from litestar import Response, get
 
 from agentcore.errors import Unavailable
-from agentcore_http.routes.context import Req, runtime_of
+from agentcore_http.routes.context import ANYBODY, Req, runtime_of
 from agentcore_http.routes.openapi import json_response
 
 PATIENCE_S = 2.0
 READY, NOT_READY = 200, 503
 
 
-@get("/healthz", include_in_schema=False)
+@get("/healthz", opt=ANYBODY, include_in_schema=False)
 async def healthz() -> Response[bytes]:
     """Say that the process is up."""
     return json_response({"status": "ok"})
 
 
-@get("/readyz", include_in_schema=False)
+@get("/readyz", opt=ANYBODY, include_in_schema=False)
 async def readyz(request: Req) -> Response[bytes]:
     """Say whether requests can be served, and if not why."""
     runtime = runtime_of(request)

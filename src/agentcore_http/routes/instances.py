@@ -7,7 +7,7 @@ from litestar import Response, delete, get, patch, post
 from litestar.params import FromPath, QueryParameter
 
 from agentcore_http.idempotency import Keeper, once
-from agentcore_http.routes.context import Req, caller_of, runtime_of, settings_of
+from agentcore_http.routes.context import ANYBODY, Req, caller_of, runtime_of, settings_of
 from agentcore_http.routes.openapi import accepting, json_response
 from agentcore_http.routes.tasks import DEFAULT_DEADLINE_S, accepted, known_session
 from agentcore_http.wire import instances as wire
@@ -91,6 +91,7 @@ async def sessions(request: Req, instance_id: FromPath[str], limit: Limit = 50) 
 
 @post(
     "/instances/openclaw-app-callback",
+    opt=ANYBODY,  # the signature is the proof
     status_code=OK,
     operation_class=accepting(wire.CallbackBody),
     request_max_body_size=CALLBACK_BYTES,

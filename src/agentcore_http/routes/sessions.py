@@ -9,13 +9,18 @@ from typing import Annotated
 from litestar import Response, delete, get, patch, post
 from litestar.params import FromPath, FromQuery, QueryParameter
 
-from agentcore.errors import InvalidRequest, NotFound
+from agentcore.caller import Caller
+from agentcore.errors import InvalidRequest, NotFound, SessionNotFound
+from agentcore.ids import SessionId
+from agentcore.runtime import Runtime
+from agentcore_http.auth.identifier import AGENT_TOKEN
 from agentcore_http.idempotency import Keeper, once
-from agentcore_http.routes.context import Req, caller_of, runtime_of
+from agentcore_http.routes.context import CALLER_OR_AGENT, Req, caller_of, runtime_of
 from agentcore_http.routes.openapi import accepting, json_response
 from agentcore_http.wire import answers, requests
 
 CREATED, OK = 201, 200
+AGENT = "agent"  # the subject under which an agent's Idempotency-Keys are kept
 Limit = Annotated[int, QueryParameter(ge=1, le=200)]
 
 
@@ -85,18 +90,31 @@ async def tasks(
     return json_response(answers.PageAnswer(items=items, next_cursor=following))
 
 
-@post("/sessions/{session_id:str}/oauth-trigger", operation_class=accepting(requests.OAuthBody))
+@post(
+    "/sessions/{session_id:str}/oauth-trigger",
+    opt=CALLER_OR_AGENT,
+    operation_class=accepting(requests.OAuthBody),
+)
 async def oauth_trigger(request: Req, session_id: FromPath[str]) -> Response[bytes]:
     """Ask the session's subscribers for consent at another service."""
-    caller, runtime = caller_of(request), runtime_of(request)
+    runtime, found = runtime_of(request), requests.session_id(session_id)
+    token = request.headers.get(AGENT_TOKEN)
+    caller = caller_of(request) if token is None else agent_of(runtime, token, found)
     prompt = requests.decoded(await request.body(), requests.OAuthBody).event()
 
     async def work(_: Keeper) -> tuple[int, object]:
-        token = request.headers.get("x-oauth-token")
-        await runtime.ask_consent(caller, requests.session_id(session_id), prompt, token)
+        await runtime.ask_consent(caller, found, prompt, token)
         return CREATED, answers.SaidAnswer(message="Consent asked for")
 
     return await once(runtime, caller, request, work)
+
+
+def agent_of(runtime: Runtime, token: str, session_id: SessionId) -> Caller:
+    """Return the agent whose *token* it is: of that session it may ask for consent, and nothing else."""
+    tenant_id = runtime.seal.consenter(token, session_id)
+    if tenant_id is None:
+        raise SessionNotFound("There is no such session.")
+    return Caller(tenant_id=tenant_id, subject=AGENT, roles=frozenset())
 
 
 def _session_cursor(text: str) -> tuple[datetime, str]:

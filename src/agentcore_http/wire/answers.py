@@ -189,6 +189,13 @@ class SaidAnswer(Answer):
     engine_type: str | None = None
 
 
+class TicketAnswer(Answer):
+    """What opens one WebSocket."""
+
+    ticket: str
+    expires_at: str
+
+
 def heard(speech: Speech) -> HeardAnswer:
     """Show what is said in a recording."""
     return HeardAnswer(
