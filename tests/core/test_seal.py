@@ -51,3 +51,18 @@ def test_a_webhook_is_signed_over_id_time_and_body() -> None:
         assert not is_signed(*given, [f"v1,{mac}"])
     assert not is_signed(key, "m", "1", b"{}", [])
     assert not is_signed(key, "m", "1", b"{}", [mac, f"v2,{mac}", "v1,\u00e9"])
+
+
+def test_a_ticket_carries_what_it_was_made_of_in_one_spelling() -> None:
+    for claims in (b"", b"a", b"ab", b"abc", bytes(range(256))):
+        ticket = SEAL.ticket(claims)
+        assert set(ticket) <= set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.")
+        assert SEAL.claims(ticket) == claims
+        version, body, mac = ticket.split(".")
+        assert Seal(b"x" * 32).claims(ticket) is None
+        for other in (f"v2.{body}.{mac}", f"{version}.{body}=.{mac}", f"{ticket}.", f"{version}.{body}.{mac.upper()}"):
+            assert SEAL.claims(other) is None or other == ticket
+    ticket = SEAL.ticket(b"a")
+    assert SEAL.claims(ticket.replace("YQ", "YR")) is None  # decodes to the same byte
+    for text in ("", ".", "..", "v1..", "\u00e9.a.b", "\ud800.."):
+        assert SEAL.claims(text) is None
