@@ -64,7 +64,7 @@ def _parser() -> argparse.ArgumentParser:
     for command in (serve, doctor, migrate):
         command.add_argument("--data-dir", type=Path, help="where database, keys and weights lie")
         command.add_argument("--config", type=Path, help="a file agentcore.toml")
-    chat = commands.add_parser("chat", help="talk to a server in the terminal")
+    chat = commands.add_parser("chat", help="talk to a server in the terminal", allow_abbrev=False)
     chat.add_argument("--url", default="http://127.0.0.1:8000")
     chat.add_argument("--session", help="a session to go on with")
     chat.add_argument("--engine", help="the engine that answers")
