@@ -10,9 +10,11 @@ from attrs import evolve
 from agentcore.seal import Seal
 from agentcore_adapters.engines.catalog import open_catalog
 from agentcore_http import wiring
+from agentcore_http.auth.choice import check
 from agentcore_http.settings import Settings, SettingsError
 
 PATIENCE_S = 60.0
+LOCAL = "127.0.0.1"  # where else the server may listen is decided when it starts
 
 
 def run(settings: Settings) -> int:
@@ -32,10 +34,19 @@ async def _examine(settings: Settings) -> int:
             usable = usable or state.is_available
             found = "ok      " if state.is_available else "missing "
             _say(f"engine    {found} {state.name}: {state.reason or ', '.join(state.models) or 'ready'}")
+    _say(f"auth      {_auth(settings)}")
     await _tools(settings)
     await _voice(settings)
     _say(f"data dir  {settings.data}")
     return 0 if usable and store.startswith("ok") else 1
+
+
+def _auth(settings: Settings) -> str:
+    try:
+        check(settings, LOCAL, keeps_keys=True)
+    except SettingsError as error:
+        return f"missing  {error}"
+    return f"ok       {settings.auth or 'none'}"
 
 
 async def _tools(settings: Settings) -> None:

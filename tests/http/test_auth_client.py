@@ -9,7 +9,7 @@ from attrs import evolve
 from tests.support.server import Served, serving
 from tests.support.tokens import KEYS, Issuer, fresh_key, guarded, jwt_settings, memory
 
-from agentcore_http import chat, settings, wiring
+from agentcore_http import chat, doctor, settings, wiring
 from agentcore_http.__main__ import main
 from agentcore_http.auth import keys
 from agentcore_http.client import ApiError, Client
@@ -67,6 +67,12 @@ def test_the_token_is_no_argument_and_no_setting_of_the_server(
     assert "--token-file: nowhere cannot be read" in capsys.readouterr().err
     with pytest.raises(SystemExit):
         main(["chat", "--token", "x"])
+
+
+def test_doctor_says_what_identity_lacks() -> None:
+    assert doctor._auth(Settings()) == "ok       none"
+    assert doctor._auth(jwt_settings()) == "ok       jwt"
+    assert doctor._auth(jwt_settings(jwt_issuer=None)) == "missing  AGENTCORE_AUTH=jwt needs AGENTCORE_JWT_ISSUER."
 
 
 @pytest.mark.parametrize("place", ["environment", "file"])

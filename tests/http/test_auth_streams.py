@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from typing import Any
 
 import anyio
@@ -23,9 +24,15 @@ from tests.support.tokens import (
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from agentcore.ports import Leases, Store
+from agentcore.caller import Caller, Role
+from agentcore.ids import TenantId
+from agentcore.ports import RESERVED_S, Leases, Store
+from agentcore.seal import Seal
+from agentcore_adapters.memory.clock import ManualClock
+from agentcore_adapters.memory.store import MemoryStore
 from agentcore_http.app import API
 from agentcore_http.auth import tickets
+from agentcore_http.auth.identity import Identity, NotProved
 from agentcore_http.settings import Settings
 
 pytestmark = pytest.mark.anyio
@@ -122,6 +129,23 @@ async def test_SEC10_of_many_who_bring_one_ticket_one_is_let_in(asked: Served) -
         for _ in range(20):
             tasks.start_soon(bring)
     assert sorted(map(str, ends)) == ["4401"] * 19 + ["subscribed"]
+
+
+async def test_SEC10_a_ticket_stays_used_when_its_reservation_lapses() -> None:
+    clock = ManualClock()
+    desk = tickets.Tickets(seal=Seal(b"k" * 32), store=MemoryStore(clock), clock=clock)
+    buyer = Caller(tenant_id=TenantId("acme"), subject="ann", email="a@b.c", roles=frozenset({Role.VIEWER}))
+    until = clock.now() + timedelta(seconds=20)
+    ticket, expires_at = desk.sell(Identity(caller=buyer, until=until), APP)
+    assert expires_at - clock.now() == timedelta(seconds=30)
+    assert await desk.take(ticket, APP) == Identity(caller=buyer, until=until)
+    clock.advance(RESERVED_S + 1)
+    with pytest.raises(NotProved, match="ticket_used"):
+        await desk.take(ticket, APP)
+    late, _ = desk.sell(Identity(caller=buyer, until=until), APP)
+    clock.advance(4)  # the token has expired, the ticket has not
+    with pytest.raises(NotProved, match="ticket_expired"):
+        await desk.take(late, APP)
 
 
 async def test_SEC10_a_ticket_is_good_once_on_all_nodes(issuer: Issuer, stores: tuple[Store, Leases]) -> None:
