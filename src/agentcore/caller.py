@@ -18,7 +18,7 @@ class Role(StrEnum):
     VIEWER = "viewer"  #: Look.
     MEMBER = "member"  #: Ask for work.
     APPROVER = "approver"  #: Decide what tasks wait for; who decides need not be one who asks.
-    OPERATOR = "operator"  #: Keep the tenant's service running.
+    OPERATOR = "operator"  #: Look after what others of the tenant do.
     ADMIN = "admin"
 
 

@@ -69,7 +69,7 @@ async def _fetched(where: str, resolve: Resolve) -> bytes:
                 if response.status_code != OK:
                     raise IdentityUnavailable(f"the answer was {response.status_code}")
                 return await _body(response.aiter_raw())
-    except httpx2.HTTPError as error:
+    except (httpx2.HTTPError, httpx2.InvalidURL, OSError) as error:
         raise IdentityUnavailable(f"no answer ({type(error).__name__})") from None
 
 

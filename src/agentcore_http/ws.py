@@ -6,6 +6,7 @@ what is on its way.
 """
 
 from collections.abc import Mapping
+from contextlib import aclosing
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -102,9 +103,10 @@ class Connection:
 
     async def _write(self, feed: Feed) -> None:
         now = self.runtime.house.clock.now
-        async for batch in feed.batches():
-            for frame in self.encoder.encode(batch, now()):
-                await self._send(frame.body)
+        async with aclosing(feed.batches()) as batches:
+            async for batch in batches:
+                for frame in self.encoder.encode(batch, now()):
+                    await self._send(frame.body)
 
     async def _send(self, body: bytes) -> None:
         async with self._sending:

@@ -199,6 +199,8 @@ REFUSED: list[tuple[dict[str, str], str, str]] = [
     (JWT | {"AGENTCORE_JWT_LEEWAY_SECONDS": "nan"}, "127.0.0.1", "AGENTCORE_JWT_LEEWAY_SECONDS must be 0 to 60"),
     (JWT | {"AGENTCORE_JWT_JWKS": "ftp://issuer.example/jwks"}, "127.0.0.1", "AGENTCORE_JWT_JWKS must be a file"),
     (JWT | {"AGENTCORE_JWT_JWKS": "https://u:p@issuer.example/"}, "127.0.0.1", "AGENTCORE_JWT_JWKS must be a file"),
+    (JWT | {"AGENTCORE_JWT_JWKS": "https://[::1/jwks"}, "127.0.0.1", "AGENTCORE_JWT_JWKS must be a file"),
+    (JWT | {"AGENTCORE_JWT_JWKS": "https://issuer.example:99999/"}, "127.0.0.1", "AGENTCORE_JWT_JWKS must be a file"),
     (JWT | {"AGENTCORE_JWT_JWKS": "/nowhere/keys.json"}, "127.0.0.1", "AGENTCORE_JWT_JWKS: the file cannot be read"),
     (JWT, "0.0.0.0", "Set AGENTCORE_SECRET_KEY"),
     (GATEWAY, "0.0.0.0", "Set AGENTCORE_SECRET_KEY"),
@@ -234,6 +236,12 @@ def test_a_key_set_without_a_key_of_use_is_no_key_set(tmp_path: Path) -> None:
             (tmp_path / "keys.json").write_bytes(content)
         with pytest.raises(SettingsError, match="AGENTCORE_JWT_JWKS: there is no"):
             check(settings.load(told | {"AGENTCORE_JWT_ALGORITHMS": algorithms}), "127.0.0.1", keeps_keys=True)
+
+
+def test_cryptography_is_imported_on_first_use() -> None:
+    code = "import agentcore_http.serve, sys; print(*sorted({name.partition('.')[0] for name in sys.modules}))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not {"jwt", "cryptography"} & set(done.stdout.split())
 
 
 def test_a_made_key_counts_where_it_will_be_found_again(tmp_path: Path) -> None:

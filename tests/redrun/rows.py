@@ -72,6 +72,7 @@ NOT_APPLICABLE = {
         ("P2", "P4", "P5", "P6"), "the tests bring tools to a server of their own; S5 and S15 look at the port"
     ),
     **dict.fromkeys(("R1", "R2", "R5", "R7", "R8", "T5"), "the tests need remote agents, which the port leaves out"),
+    **dict.fromkeys(("T2", "T3"), "the tests bring keys to a server of their own; the port decodes no tokens"),
     "C2": "the test kills the database under its own server; the port has rows in memory",
     "B2": "the tests drive the relay and its receiver without a server; the port has neither",
     "B3": "the test runs its own server on the providers' engines",

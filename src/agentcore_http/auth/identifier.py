@@ -17,9 +17,9 @@ from agentcore.caller import Caller
 from agentcore.errors import AgentcoreError, Unauthenticated
 from agentcore.runtime import Runtime
 from agentcore_http.auth.identity import Authenticator, Headers, Identity, NotProved
+from agentcore_http.auth.origin import refuse
 from agentcore_http.auth.tickets import Tickets, agreed, offered
-from agentcore_http.problems import close_code, problem
-from agentcore_http.wire import json
+from agentcore_http.problems import close_code
 
 log = structlog.get_logger("agentcore.http")
 Connection = ASGIConnection[Any, Any, Any, Any]
@@ -61,7 +61,7 @@ class Identifier:
                 try:
                     scope["state"][STATE] = await _identified(scope, headers)
                 except AgentcoreError as error:
-                    await refuse(scope, receive, send, error)
+                    await _turn_away(scope, receive, send, error)
                     return
         await self.app(scope, receive, send)
 
@@ -104,16 +104,11 @@ def caller_of(connection: Connection) -> Caller:
     return identity_of(connection).caller
 
 
-async def refuse(scope: Scope, receive: Receive, send: Send, error: AgentcoreError) -> None:
-    """Answer in the application's place."""
-    if str(scope["type"]) == "websocket":
-        # A page is told the code of a socket only if that was open, so it is opened, and closed before any content.
-        await receive()
-        await send({"type": "websocket.accept", "subprotocol": agreed(subprotocols(scope)), "headers": []})
-        await send({"type": "websocket.close", "code": close_code(error), "reason": error.code})
+async def _turn_away(scope: Scope, receive: Receive, send: Send, error: AgentcoreError) -> None:
+    if str(scope["type"]) != "websocket":
+        await refuse(scope, receive, send, error)
         return
-    status, body, headers = problem(error, scope["path"])
-    raw = [(b"content-type", b"application/problem+json"), (b"connection", b"close")]
-    raw += [(name.lower().encode(), value.encode()) for name, value in headers.items()]
-    await send({"type": "http.response.start", "status": status, "headers": raw})
-    await send({"type": "http.response.body", "body": json.encode(body), "more_body": False})
+    # A page is told the code of a socket only if that was open, so it is opened, and closed before any content.
+    await receive()
+    await send({"type": "websocket.accept", "subprotocol": agreed(subprotocols(scope)), "headers": []})
+    await send({"type": "websocket.close", "code": close_code(error), "reason": error.code})

@@ -17,7 +17,6 @@ import anyio
 import structlog
 from attrs import define, field
 from jwt import PyJWK
-from jwt.exceptions import PyJWTError
 
 from agentcore.errors import IdentityUnavailable
 from agentcore.ports import Clock
@@ -72,7 +71,7 @@ def _key(entry: dict[str, Any], algorithm: str) -> PyJWK | None:
         return None
     try:
         return PyJWK({name: value for name, value in entry.items() if name in PUBLIC}, algorithm=algorithm)
-    except (PyJWTError, ValueError, TypeError):
+    except Exception:  # noqa: BLE001 - whatever is wrong with it, the others are as good as they were
         return None
 
 

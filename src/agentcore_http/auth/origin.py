@@ -36,7 +36,7 @@ class Doorman:
             try:
                 self.check(str(scope.get("method", "GET")), headers)
             except AgentcoreError as error:
-                await _refuse(scope, receive, send, error)
+                await refuse(scope, receive, send, error)
                 return
         await self.app(scope, receive, send)
 
@@ -81,7 +81,8 @@ def cross_origin(settings: Settings) -> CORSConfig | None:
     )
 
 
-async def _refuse(scope: Scope, receive: Receive, send: Send, error: AgentcoreError) -> None:
+async def refuse(scope: Scope, receive: Receive, send: Send, error: AgentcoreError) -> None:
+    """Answer in the application's place; a WebSocket is not even opened."""
     if str(scope["type"]) == "websocket":
         await receive()
         await send({"type": "websocket.close", "code": 4403, "reason": error.code})

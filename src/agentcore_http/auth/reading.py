@@ -71,10 +71,17 @@ def key_set(value: object) -> str | Path:
     text = value.strip() if isinstance(value, str) else ""
     if "://" not in text and text:
         return Path(text).expanduser()
-    parts = urlsplit(text)
-    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username is not None:
+    if not _is_address(text):
         raise ValueError("a file, or an https:// address without a name or password in it")
     return text
+
+
+def _is_address(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.username is None and parts.port != 0
+    except ValueError:  # a port or an IPv6 address that is none
+        return False
 
 
 def origins(value: object) -> tuple[str, ...]:
