@@ -68,6 +68,7 @@ async def test_a_file_and_an_address_are_read(tmp_path: Path) -> None:
         (b"what?\r\n\r\n", "no answer"),
         (b"", "no answer"),
     ],
+    ids=["a redirect", "an error", "long", "long, in chunks", "no HTTP", "nothing"],
 )
 async def test_SEC04_what_is_no_short_answer_is_refused(answer: bytes, said: str) -> None:
     async with answering(answer) as (port, asked):

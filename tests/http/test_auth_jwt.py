@@ -28,6 +28,7 @@ from tests.support.tokens import (
 
 from agentcore.errors import IdentityUnavailable
 from agentcore_http.app import API
+from agentcore_http.auth import keys
 
 pytestmark = pytest.mark.anyio
 NOW = int(time.time())
@@ -214,18 +215,31 @@ async def test_SEC04_a_new_key_is_found_and_an_old_one_forgotten(asked: Served, 
     assert (await get(asked, old)).status_code == 401
 
 
-async def test_SEC04_the_last_good_keys_stay_while_the_set_cannot_be_read(asked: Served, issuer: Issuer) -> None:
+async def test_SEC04_the_last_good_keys_stay_while_the_set_cannot_be_read(
+    asked: Served, issuer: Issuer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     good = issuer.token()
     assert (await get(asked, good)).status_code == 200
+    mine = Issuer({"new": STRANGER["rsa"], "newer": STRANGER["rsa"]})
     issuer.error = IdentityUnavailable("no answer in time")
-    assert (await get(asked, issuer.token(key=STRANGER["rsa"], header={"kid": "new"}))).status_code == 401
+    assert (await get(asked, mine.token(header={"kid": "new"}))).status_code == 401
+    monkeypatch.setattr(keys, "UNKNOWN_S", 0.0)
     issuer.error, issuer.keys = None, {}
+    before = issuer.fetched
+    with structlog.testing.capture_logs() as logged:
+        assert (await get(asked, mine.token(header={"kid": "newer"}))).status_code == 401
+    assert issuer.fetched == before + 1
+    assert [line["event"] for line in logged] == ["keys.unread", "auth.refused"]
     assert (await get(asked, good)).status_code == 200
 
 
 async def test_SEC04_without_any_key_the_server_stays_up_and_says_503(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("agentcore_http.auth.keys.RETRY_S", 0.05)
     issuer = Issuer(error=IdentityUnavailable("no answer (ConnectError)"))
+    async with guarded(jwt_settings(), issuer) as served:
+        for _ in range(5):  # who asks does not make it read more often
+            assert (await get(served, issuer.token())).status_code == 503
+        assert issuer.fetched == 1
+    monkeypatch.setattr(keys, "RETRY_S", 0.05)
     async with guarded(jwt_settings(), issuer) as served:
         answer = await get(served, issuer.token())
         assert (answer.status_code, answer.json()["code"]) == (503, "identity_unavailable")

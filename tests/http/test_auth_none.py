@@ -133,7 +133,9 @@ async def test_an_agents_token_is_enough_for_its_own_route_alone(mode: str) -> N
         elsewhere = await agent.call("POST", f"/sessions/{UNKNOWN}/oauth-trigger", body)
         assert (refused.status_code, elsewhere.status_code) == (404, 404)
         if mode != "none":
-            assert (await agent.call("GET", f"/sessions/{session_id}")).status_code == 401
+            with refusals() as reasons:
+                assert (await agent.call("GET", f"/sessions/{session_id}")).status_code == 401
+            assert len(reasons) == 1
             assert (await served.call("POST", f"/sessions/{session_id}/oauth-trigger", body)).status_code == 401
 
 

@@ -294,6 +294,11 @@ async def test_SEC11_within_the_leeway_a_request_counts_and_no_stream_begins(ask
     assert (await late.call("GET", f"/sessions/{session_id}")).status_code == 200
     opened = opening(late, session_id, Authorization=late.headers["Authorization"])
     assert await closed(opened) == (4401, "token_expired")
+    with refusals() as reasons:
+        answer = await late.call("GET", f"/sessions/{session_id}/events", Accept="text/event-stream")
+    assert (answer.status_code, answer.json()["code"], reasons) == (401, "unauthenticated", ["expired"])
+    page = await late.get(f"/sessions/{session_id}/events?wait=30&after=latest")
+    assert page["items"] == []
     assert (await closed(opening(late, session_id, offers=with_ticket(await bought(late)))))[0] == 4401
 
 

@@ -99,6 +99,14 @@ def identity_of(connection: Connection) -> Identity:
     return identity
 
 
+def may_stream(connection: Connection) -> None:
+    """Raise Unauthenticated if what proved the caller has expired: the leeway is for clocks, not for more time."""
+    until, state = identity_of(connection).until, connection.app.state
+    if until is not None and until <= state.runtime.house.clock.now():
+        log.warning("auth.refused", reason="expired", mode=state.authenticator.mode)
+        raise Unauthenticated(DETAIL)
+
+
 def caller_of(connection: Connection) -> Caller:
     """Return who asks; raises Unauthenticated where nobody was asked."""
     return identity_of(connection).caller

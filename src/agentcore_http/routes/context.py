@@ -11,6 +11,7 @@ from agentcore_http.auth.identifier import (
     Connection,
     caller_of,
     identity_of,
+    may_stream,
     tickets_of,
 )
 from agentcore_http.settings import Settings
@@ -22,6 +23,7 @@ __all__ = [
     "Req",
     "caller_of",
     "identity_of",
+    "may_stream",
     "runtime_of",
     "settings_of",
     "tickets_of",

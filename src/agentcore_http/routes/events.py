@@ -14,7 +14,7 @@ from litestar.response import Stream
 
 from agentcore.errors import Unavailable
 from agentcore.feed import Beat, Feed, Frame, Subscribed, parse_after
-from agentcore_http.routes.context import Req, caller_of, identity_of, runtime_of
+from agentcore_http.routes.context import Req, caller_of, identity_of, may_stream, runtime_of
 from agentcore_http.routes.openapi import json_response
 from agentcore_http.routes.subscription import encoder_for, expiring, left_s
 from agentcore_http.wire import requests
@@ -41,6 +41,7 @@ async def events(
     view = await runtime.views.session(caller, found)
     encoder = encoder_for(view, include)
     if EVENT_STREAM in request.headers.get("accept", ""):
+        may_stream(request)
         place = parse_after(request.headers.get("last-event-id") or after)
         feed = await runtime.views.subscribe(caller, found, place)
         headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
