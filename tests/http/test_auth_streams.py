@@ -25,6 +25,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from agentcore.caller import Caller, Role
+from agentcore.errors import IdentityUnavailable
 from agentcore.ids import TenantId
 from agentcore.ports import RESERVED_S, Leases, Store
 from agentcore.seal import Seal
@@ -96,6 +97,13 @@ async def test_SEC10_without_proof_a_socket_is_closed_before_any_content(asked: 
     assert await closed(connect(f"{address}&ticket={await bought(asked)}")) == (4401, "unauthenticated")
     async with opening(asked, session_id, Authorization=asked.headers["Authorization"]) as socket:
         assert (await receive(socket))["type"] == "subscribed"
+
+
+async def test_a_socket_is_told_to_come_back_while_no_keys_can_be_read() -> None:
+    issuer = Issuer(error=IdentityUnavailable("no answer in time"))
+    async with guarded(jwt_settings(), issuer) as served:
+        opened = opening(served, "s", Authorization=f"Bearer {issuer.token()}")
+        assert await closed(opened) == (1013, "identity_unavailable")
 
 
 async def test_SEC10_a_ticket_opens_one_socket_and_is_told_to_nobody(asked: Served) -> None:
