@@ -7,6 +7,7 @@ They lie under ``$AGENTCORE_BENCH_HOME/venvs``, else in the platform's temporary
 
 import argparse
 import importlib.util
+import os
 import shutil
 import subprocess
 import sys
@@ -52,11 +53,11 @@ def interpreter(oldest: tuple[int, int]) -> str | None:
 def install(name: str) -> bool:
     """Make one environment anew and say what it took; return whether it is there."""
     wanted, folder, began = ENVIRONMENTS[name], home() / "venvs" / name, time.monotonic()
-    python = interpreter(wanted.python)
+    uv = _uv()
+    python = ">=" + ".".join(map(str, wanted.python)) if uv else interpreter(wanted.python)
     if python is None:
         print(f"{name:12} left out: needs Python {'.'.join(map(str, wanted.python))} or newer on the path")
         return False
-    uv = _uv()
     target = str(environment_python(name))
     if uv:
         steps = [
@@ -69,7 +70,8 @@ def install(name: str) -> bool:
             [target, "-m", "pip", "install", "--quiet", *wanted.packages],
         ]
     for step in steps:
-        done = subprocess.run(step, capture_output=True, text=True, check=False)  # noqa: S603 - ours
+        variables = os.environ | {"UV_PYTHON_DOWNLOADS": "never"}
+        done = subprocess.run(step, capture_output=True, text=True, check=False, env=variables)  # noqa: S603 - ours
         if done.returncode:
             print(f"{name:12} failed: {' '.join(done.stderr.split())[-500:]}")
             return False
