@@ -5,7 +5,7 @@ Only for ``benchmarks.trips``: the methods of the adapter are wrapped from outsi
 
 import os
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any
 
@@ -60,10 +60,9 @@ def wrap(write: Callable[[bytes], object]) -> None:
             seen.waits.append(NOW() - began)
             seen.statements.append("|")
 
-    wrapped: dict[str, Callable[..., Awaitable[Any]]] = {"send": traced_send, "arrive": traced_arrive}
-    for name, method in wrapped.items():
-        setattr(database.Transaction, name, method)
-    database.Database._run = traced_run  # type: ignore[method-assign]  # noqa: SLF001
+    wrapped = ((database.Database, "_run", traced_run), (database.Transaction, "send", traced_send))
+    for kind, name, method in (*wrapped, (database.Transaction, "arrive", traced_arrive)):
+        setattr(kind, name, method)
 
 
 if __name__ == "__main__":
