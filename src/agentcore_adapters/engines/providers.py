@@ -6,10 +6,11 @@ validated model for each chunk costs more than all the rest together.
 """
 
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Protocol, TypeVar
 
 import msgspec
+from anyio import move_on_after
 
 from agentcore.engine import EngineRequest
 from agentcore.errors import EngineFailed
@@ -38,6 +39,7 @@ BY_TYPE = {
     "server_error": ErrorCode.ENGINE_UNAVAILABLE,
 }
 OVERLOADED, SERVER_ERRORS = 529, 500
+REST_S = 0.1  # for what follows the last word; then the connection is given up
 
 
 class Lines(Protocol):
@@ -101,16 +103,27 @@ def has_attachments(request: EngineRequest) -> bool:
 
 async def events(response: Lines, decoder: msgspec.json.Decoder[T]) -> AsyncGenerator[T, None]:
     """Decode the data lines of an event stream, up to ``[DONE]``."""
-    async for line in response.iter_lines():
+    lines = response.iter_lines()
+    async for line in lines:
         if not line.startswith("data:"):
             continue
         data = line[5:].strip()
         if data == "[DONE]":
+            await _read_to_the_end(lines)
             return
         try:
             yield decoder.decode(data)
         except msgspec.DecodeError:
             raise failed(ErrorCode.EXECUTION_ERROR) from None
+
+
+async def _read_to_the_end(lines: AsyncIterator[str]) -> None:
+    """Read what may follow the last word, usually nothing: only then the connection can be used again."""
+    import httpx2  # noqa: PLC0415 - comes with the SDKs
+
+    with suppress(httpx2.HTTPError), move_on_after(REST_S):
+        async for _ in lines:
+            pass
 
 
 def request_tokens(body: dict[str, Any]) -> int:
