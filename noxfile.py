@@ -125,7 +125,23 @@ def soak(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Figures; nothing is asserted."""
+    """Servers side by side, then tables; arguments go to ``benchmarks.compare``.  Nothing is asserted."""
+    install(session, "bench")
+    session.run("python", "-m", "benchmarks.install", "handrolled")
+    session.run("python", "-m", "benchmarks.compare", *session.posargs)
+    session.run("python", "-m", "benchmarks.report")
+
+
+@nox.session
+def bench_hotpath(session: nox.Session) -> None:
+    """The way of one delta, stage by stage, in seconds."""
+    install(session, "test")
+    session.run("python", "-m", "benchmarks.hotpath", *session.posargs)
+
+
+@nox.session
+def bench_growth(session: nox.Session) -> None:
+    """How a session grows without a server around it."""
     install(session, "test")
     session.run("python", "benchmarks/growth.py", *session.posargs)
 
@@ -146,6 +162,7 @@ def lock(session: nox.Session) -> None:
         "server": ["--extra", "server"],
         "test": ["--group", "test"],
         "lint": ["--group", "lint"],
+        "bench": ["--group", "bench"],
     }.items():
         target = str(REQUIREMENTS / f"{name}.txt")
         export = ["uv", "export", "--quiet", "--no-emit-project", "--no-header", "--no-annotate", *options]

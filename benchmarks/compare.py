@@ -21,7 +21,8 @@ import uvloop
 from benchmarks import proctree
 from benchmarks.load import Gauge, Load, stub_and_load
 from benchmarks.metrics import Metrics, Row
-from benchmarks.target import Target, home, load
+from benchmarks.places import home
+from benchmarks.target import Target, load
 
 OURS = ("agentcore:openai-ws", "agentcore:openai-sse", "agentcore:anthropic-ws")
 DEFAULT = ("direct:openai", "direct:sdk-openai", "handrolled:raw", "handrolled:openai", *OURS)

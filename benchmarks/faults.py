@@ -13,7 +13,6 @@ Each run has deltas 20 ms apart, and something happens when the client has 50 of
 import argparse
 import asyncio
 import json
-import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import suppress
@@ -22,10 +21,10 @@ from typing import Any
 import uvloop
 from attrs import define
 from benchmarks.compare import end_on_signal, parser
-from benchmarks.load import NOW, Load, percentile, stub_and_load
+from benchmarks.load import Load, stub_and_load
+from benchmarks.meter import MARK, NOW, percentile
 from benchmarks.target import NotSupportedError, Target, load
 
-STAMP = re.compile(r"@(\d{16}):(\d{4});")
 AT, SPACING_MS = 50, 20.0
 ABSENT = "not offered"
 Row = dict[str, Any]
@@ -161,7 +160,7 @@ class Faults:
             text = await self.target.history(session)
         except NotSupportedError:
             return ABSENT
-        found = {stamp for stamp, _ in STAMP.findall(text) if call["t_first"] <= int(stamp) <= call["t_last"]}
+        found = {stamp for stamp, _ in MARK.findall(text) if call["t_first"] <= int(stamp) <= call["t_last"]}
         return f"{len(found)} of {call['n_sent']}"
 
 
@@ -172,7 +171,7 @@ async def _texts(pieces: AsyncIterator[str], upto: int = 0, limit_s: float = 60.
         async with asyncio.timeout(limit_s):
             async for piece in pieces:
                 text += piece
-                found = [int(number) for _, number in STAMP.findall(text)]
+                found = [int(number) for _, number in MARK.findall(text)]
                 if upto and len(found) >= upto:
                     break
     if (close := getattr(pieces, "aclose", None)) is not None:

@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 
 from attrs import frozen
-from benchmarks.target import environment_python, home
+from benchmarks.places import environment_python, home
 
 
 @frozen
@@ -50,13 +50,13 @@ def interpreter(oldest: tuple[int, int]) -> str | None:
     return None
 
 
-def install(name: str) -> bool:
+def install(name: str, given: str | None = None) -> bool:
     """Make one environment anew and say what it took; return whether it is there."""
     wanted, folder, began = ENVIRONMENTS[name], home() / "venvs" / name, time.monotonic()
     uv = _uv()
-    python = ">=" + ".".join(map(str, wanted.python)) if uv else interpreter(wanted.python)
+    python = given or interpreter(wanted.python)
     if python is None:
-        print(f"{name:12} left out: needs Python {'.'.join(map(str, wanted.python))} or newer on the path")
+        print(f"{name:12} left out: needs Python {'.'.join(map(str, wanted.python))} or newer: --python PATH")
         return False
     target = str(environment_python(name))
     if uv:
@@ -91,10 +91,12 @@ def main() -> int:
     """Read the command line; return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", help=", ".join(ENVIRONMENTS))
-    names = parser.parse_args().names or list(ENVIRONMENTS)
+    parser.add_argument("--python", help="an interpreter to make them with; else one that is new enough on the path")
+    options = parser.parse_args()
+    names = options.names or list(ENVIRONMENTS)
     if unknown := set(names) - set(ENVIRONMENTS):
         parser.error(f"unknown: {', '.join(sorted(unknown))}; known: {', '.join(ENVIRONMENTS)}")
-    done = [install(name) for name in names]
+    done = [install(name, options.python) for name in names]
     return 0 if all(done) else 1
 
 

@@ -18,7 +18,8 @@ from typing import Any
 
 from attrs import frozen
 from benchmarks import proctree
-from benchmarks.load import Gauge, Load, Ran, percentile
+from benchmarks.load import Gauge, Load, Ran
+from benchmarks.meter import percentile
 from benchmarks.target import Target
 
 Row = dict[str, Any]

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from attrs import frozen
+from benchmarks.places import home
 from benchmarks.plots import bars, shown
-from benchmarks.target import home
 
 DOCS = Path(__file__).parent.parent / "docs" / "explanation"
 PAGE, PLOTS = DOCS / "performance.md", DOCS / "performance"

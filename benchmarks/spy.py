@@ -19,7 +19,8 @@ from benchmarks import proctree
 from benchmarks.compare import end_on_signal
 from benchmarks.load import Load, stub_and_load
 from benchmarks.metrics import Metrics
-from benchmarks.target import Target, home, load
+from benchmarks.places import home
+from benchmarks.target import Target, load
 
 HZ = 500
 

@@ -13,13 +13,13 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 import aiohttp
+from benchmarks.places import environment_python, home
 
 START_S, STOP_S, PORT_S = 120.0, 5.0, 5.0
 SECRETS = ("_API_KEY", "_TOKEN")
@@ -27,16 +27,6 @@ SECRETS = ("_API_KEY", "_TOKEN")
 
 class NotSupportedError(Exception):
     """The product has no such thing."""
-
-
-def home() -> Path:
-    """Return where environments, work folders, logs and results lie: outside of the project."""
-    return Path(os.environ.get("AGENTCORE_BENCH_HOME") or Path(tempfile.gettempdir()) / "agentcore-bench").resolve()
-
-
-def environment_python(name: str) -> Path:
-    """Return the interpreter of an environment that ``benchmarks.install`` makes."""
-    return home() / "venvs" / name / "bin" / "python"
 
 
 class Target:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from benchmarks import database
-from benchmarks.target import home
+from benchmarks.places import home
 from benchmarks.targets.langgraph import GRAPH, LangGraph
 
 
