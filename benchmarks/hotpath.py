@@ -25,7 +25,7 @@ from websockets.protocol import SERVER, Protocol
 
 from agentcore.engine import EngineRequest
 from agentcore.events import EngineEvent, TextDelta, TextKind
-from agentcore.feed import Frame
+from agentcore.feed import Feed, Frame
 from agentcore.follow import Follower, Live
 from agentcore.house import House
 from agentcore.ids import SessionId, TaskId
@@ -188,10 +188,20 @@ async def settling(n: int, event: EngineEvent) -> list[Stage]:
                     bus.tell(talk.session.id, live)
                     await ear.hear()
 
+        async def heard_in_time() -> None:
+            tenant, session_id = talk.place
+            feed = Feed(store=store, bus=bus, tenant=tenant, session_id=session_id)
+            with bus.listen(tenant, session_id) as ear:
+                live = (a_live(session_id),)
+                for _ in range(n):
+                    bus.tell(session_id, live)
+                    await feed._heard(ear)  # noqa: SLF001 - the stage itself
+
         stages += [
             await best("event to turn (receive)", n, plain(receiving)),
             await best("the same under the lane's lock, told to nobody (Reading)", n, moving),
             await best("told and heard (bus, ear)", n, heard),
+            await best("the same with the time of the heartbeat (Feed)", n, heard_in_time),
         ]
     return stages
 
