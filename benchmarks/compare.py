@@ -14,6 +14,7 @@ import os
 import signal
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -125,7 +126,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options.add_argument("--turns", type=int, default=100, help="of metric e")
     options.add_argument("--turn-limit", type=float, default=240, help="seconds that metric e may take")
     options.add_argument("--quiet-wait", type=float, default=6, help="seconds to wait for a quiet machine")
-    uvloop.run(run(options.parse_args(arguments)))
+    with suppress(asyncio.CancelledError):  # by a signal, after what was started was stopped
+        uvloop.run(run(options.parse_args(arguments)))
 
 
 if __name__ == "__main__":

@@ -37,7 +37,7 @@ class Faults:
     load: Load
     target: Target
     cancels: int = 1
-    settle_s: float = 6.0
+    settle_s: float = 20.0
 
     async def try_(self, name: str) -> Row:
         """Try one scenario."""
@@ -216,8 +216,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser(__doc__, port=9500, out="faults.jsonl")
     options.add_argument("--scenarios", default="join,disconnect,cancel,kill9")
     options.add_argument("--cancels", type=int, default=1, help="how often the scenario cancel is tried")
-    options.add_argument("--settle", type=float, default=6, help="seconds to watch a server that was started again")
-    uvloop.run(run(options.parse_args(arguments)))
+    options.add_argument("--settle", type=float, default=20, help="seconds to watch a server that was started again")
+    with suppress(asyncio.CancelledError):  # by a signal, after what was started was stopped
+        uvloop.run(run(options.parse_args(arguments)))
 
 
 if __name__ == "__main__":

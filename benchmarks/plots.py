@@ -41,6 +41,8 @@ def bars(title: str, unit: str, values: Mapping[str, float], *, fewer_is_better:
 
 def shown(value: float) -> str:
     """Write a number with as many digits as it is worth."""
+    if not value:
+        return "0"
     if value >= 100:
         return f"{value:,.0f}"
     return f"{value:.1f}" if value >= 10 else f"{value:.2f}" if value >= 0.1 else f"{value:.3f}"

@@ -183,7 +183,9 @@ class Agentcore(Target):
         assert held.events is not None
         async for event, data in held.events:
             if event == b"text":
-                yield decode(data)["content"]
+                frame = decode(data)
+                if frame["taskId"] == held.task:  # a stream from the first event tells earlier tasks, too
+                    yield frame["content"]
             elif event in {b"completed", b"error", b"cancelled"} and _ends(decode(data), held.task):
                 return
 
