@@ -5,7 +5,7 @@ Each run has deltas 20 ms apart, and something happens when the client has 50 of
     join        a second client attaches: does it get all?
     disconnect  the client goes away: does the run go on, what does a client get that comes back, is the text stored?
     cancel      how long until the stub sees its connection closed (median and worst of several), is the text stored?
-    kill9       a whole turn, then SIGKILL in the middle of the next and a start on the same storage: what is left?
+    kill9       a whole turn, SIGKILL after 3 s of the next, and a start on the same storage: what is left?
 
     python -m benchmarks.faults --targets agentcore:openai-ws,agno:bg --cancels 20
 """
@@ -25,7 +25,7 @@ from benchmarks.load import Load, stub_and_load
 from benchmarks.meter import MARK, NOW, percentile
 from benchmarks.target import NotSupportedError, Target, load
 
-AT, SPACING_MS = 50, 20.0
+AT, LATE, SPACING_MS = 50, 150, 20.0
 ABSENT = "not offered"
 Row = dict[str, Any]
 
@@ -113,7 +113,7 @@ class Faults:
         whole = (await self.load.calls((await self.load.run(self.target, session, 5)).id))[0]
         call, prompt = self.load.prompt(200, SPACING_MS)
         reader = asyncio.create_task(_texts(self.target.run(session, prompt), limit_s=30))
-        await self._under_way(call)
+        await self._under_way(call, LATE)
         await self.target.kill()
         reader.cancel()
         await asyncio.gather(reader, return_exceptions=True)
@@ -127,11 +127,11 @@ class Faults:
         row["taken_up_again"] = len(calls) > 1
         return row | await self._left(session, calls[0])
 
-    async def _under_way(self, call: str) -> None:
+    async def _under_way(self, call: str, deltas: int = AT) -> None:
         for _ in range(500):
             await asyncio.sleep(0.02)
             seen = await self.load.calls(call)
-            if seen and seen[0]["n_sent"] >= AT:
+            if seen and seen[0]["n_sent"] >= deltas:
                 return
         raise RuntimeError("The run did not begin.")
 

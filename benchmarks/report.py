@@ -136,7 +136,8 @@ def faults_table(rows: Rows) -> str:
     lines = []
     for name, own in rows.items():
         for scenario in FAULTS:
-            if isinstance(found := own[-1].get(scenario), dict):
+            found = next((row[scenario] for row in reversed(own) if scenario in row), None)
+            if found is not None:
                 said = "; ".join(f"{key.replace('_', ' ')}: {_short(value)}" for key, value in found.items())
                 lines.append(f"| {name} | {scenario} | {said} |")
     head = ["### Faults\n", "| target | what happens | what is seen |", "|---|---|---|"]
