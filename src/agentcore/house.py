@@ -16,6 +16,7 @@ from attrs import define, field
 from agentcore.engine import Engines
 from agentcore.errors import Unavailable
 from agentcore.ids import NodeId
+from agentcore.observe import Observers
 from agentcore.ports import Bus, Clock, Leases, Store
 
 log = structlog.get_logger("agentcore.house")
@@ -32,6 +33,9 @@ class Counts:
     failed: int = 0  #: Supervised work that raised.
     recovered: int = 0  #: Tasks taken over from a node that was lost.
     stuck: int = 0  #: Engines left behind because they did not stop.
+    fenced: int = 0  #: Readings stopped because another node had taken their task.
+    unavailable: int = 0  #: Times that work of the node found no store.
+    waiting: int = 0  #: Sessions with work that nobody drove, when this node last looked; it looks at a bounded number.
 
 
 @define(eq=False, kw_only=True)
@@ -47,6 +51,7 @@ class House:
     new_id: Callable[[], str]
     tasks: TaskGroup
     counts: Counts = field(factory=Counts)
+    observers: Observers = field(factory=Observers)
     idle_s: float = 300.0  #: An engine that says nothing for so long is stopped.
     is_draining: bool = False
     _scopes: set[CancelScope] | None = field(factory=set)  # of what runs; None: all was stopped
@@ -64,6 +69,7 @@ class House:
     async def _supervised(self, work: Callable[[*Ts], Awaitable[None]], args: tuple[*Ts]) -> None:
         if self._scopes is None:
             return
+        structlog.contextvars.clear_contextvars()  # it is no longer the request that gave rise to it
         with CancelScope(shield=True) as scope:
             self._scopes.add(scope)
             try:
@@ -76,6 +82,7 @@ class House:
         try:
             await work(*args)
         except Unavailable as error:  # what is left to do is found by the next look
+            self.counts.unavailable += 1
             log.warning("work.postponed", work=getattr(work, "__qualname__", "?"), code=error.code)
         except Exception as error:  # noqa: BLE001 - whatever it was, it must not take the node's other tasks with it
             self.counts.failed += 1

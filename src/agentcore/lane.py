@@ -114,13 +114,17 @@ class Lane:
 
     async def _store(self, changes: Changes) -> Committed:
         """Store what a caller asks, and when the answer is lost look whether it was stored."""
+        monotonic = self.house.clock.monotonic
+        began = monotonic()
         try:
-            return await self.house.store.commit(changes)
+            committed = await self.house.store.commit(changes)
         except StoreUnavailable:
             await anyio.sleep(RETRY_S)
-            if await self._is_stored(changes):
-                return Committed()  # its entries are told by the next look at the heads of the logs
-            raise
+            if not await self._is_stored(changes):
+                raise
+            committed = Committed()  # its entries are told by the next look at the heads of the logs
+        self.house.observers.committed(changes, monotonic() - began)
+        return committed
 
     async def _is_stored(self, changes: Changes) -> bool:
         """Tell whether *changes*, which make a new task or decide an approval, can be found; else nobody knows."""
@@ -164,6 +168,7 @@ class Lane:
         if grant is None:
             return False
         self._tell(Committed(entries=grant.entries))
+        self.house.observers.took(grant)
         reading = Reading.granted(self.house, self._lock, grant)
         if not grant.is_takeover:
             self.reading = reading

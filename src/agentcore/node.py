@@ -4,7 +4,7 @@ Law: a node that goes away begins nothing more, lets what is live end for a whil
 to any node if the task allows it, else it is cancelled; only then is anything under it closed.
 """
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
 import anyio
@@ -15,6 +15,7 @@ from agentcore.engine import Engines
 from agentcore.house import House
 from agentcore.ids import NodeId
 from agentcore.lanes import Lanes
+from agentcore.observe import Observer, Observers
 from agentcore.policy import Policy
 from agentcore.ports import Bus, Clock, Hosts, Leases, Store
 from agentcore.prompts import PromptBuilder
@@ -52,13 +53,14 @@ async def open_runtime(
     voice_day_s: float = DAY_S,
     drain_s: float = 5.0,
     idle_s: float = 300.0,
+    observers: Sequence[Observer] = (),
 ) -> AsyncIterator[Runtime]:
     """Run one node: its lanes, its pulse and its use cases; at the end, what is live is let end or stopped.
 
     *policy*: which tools a request may ask for; *sink*: where usage events go; *hosts*: where remote agents may live,
     None: nowhere; *transcriber*: who listens to recordings, *voice_day_s*: to how many seconds of a tenant's in 24
     hours; *drain_s*: seconds that live tasks have when the node goes away; *idle_s*: seconds of silence after
-    which an engine is stopped.
+    which an engine is stopped; *observers*: who hears of what is committed.
     """
     async with anyio.create_task_group() as tasks:
         house = House(
@@ -71,6 +73,7 @@ async def open_runtime(
             new_id=new_id,
             tasks=tasks,
             idle_s=idle_s,
+            observers=Observers(tuple(observers)),
         )
         lanes = Lanes(house)
         pulse = Pulse(house, lanes, periods or Periods(), Relay(store, sink))

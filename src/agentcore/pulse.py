@@ -65,6 +65,7 @@ class Pulse:
             try:
                 await work()
             except Unavailable as error:
+                self.house.counts.unavailable += 1
                 log.warning("pulse.unavailable", work=work.__name__, code=error.code)
             except AgentcoreError as error:
                 log.error("pulse.failed", work=work.__name__, kind=type(error).__name__)
@@ -94,6 +95,7 @@ class Pulse:
             still_ours = renewed.get(reading.lease.task_id)
             if still_ours is None:
                 log.warning("lease.fenced", task_id=reading.lease.task_id)
+                self.house.counts.fenced += 1
                 reading.lose()
                 continue
             lease, version = still_ours
@@ -121,7 +123,9 @@ class Pulse:
         """Find work that nobody drives: queued tasks, and lost ones."""
         if self.house.is_draining:
             return
-        for tenant, session_id in await self.house.leases.waiting(SWEEP_LIMIT):
+        waiting = await self.house.leases.waiting(SWEEP_LIMIT)
+        self.house.counts.waiting = len(waiting)
+        for tenant, session_id in waiting:
             self.house.spawn(self.lanes.reconcile, tenant, session_id)
 
     async def forget(self) -> None:

@@ -67,6 +67,7 @@ class Reading:
     _grace_s: float = 0.0  # for which the engine may end by itself once it is asked to
     _change: ChangeId | None = None  # the last that was stored
     _is_left_behind: bool = False
+    _has_spoken: bool = False
     _scope: CancelScope = field(factory=CancelScope)
 
     @classmethod
@@ -239,37 +240,43 @@ class Reading:
 
         The last word may be stored after the lease has ceased to be trusted: the store knows whose it is.
         """
-        tried: dict[ChangeId | None, Turn] = {}
+        tried: dict[ChangeId | None, tuple[Turn, Changes]] = {}
         for _ in range(TRIES):
             turn, changes = decide(self.turn, self.house.clock.now())
             if not self._may_tell() and not (is_last and not self.is_lost):
                 return False
             if changes.live and not self.is_muted:
                 self.house.bus.tell(self.session_id, self._live(changes.live))
+                if not self._has_spoken:
+                    self._spoke()
             if not changes.is_durable:  # the hot path: a delta is told and nothing is stored
                 self.turn = turn
                 return True
             changes = evolve(changes, id=ChangeId(self.house.new_id()), follows=self._change)
-            tried[changes.id] = turn
+            tried[changes.id] = (turn, changes)
             try:
+                began = self.house.clock.monotonic()
                 with CancelScope(shield=True):
                     committed = await self._commit(changes)
             except Stale:
                 try:
                     if (stored := await self._patiently(partial(self._adopted, tried))) is not None:
-                        self.turn = stored
+                        self.turn, changes = stored
+                        self.house.observers.committed(changes, self.house.clock.monotonic() - began)
                         return True
                 except StoreUnavailable:
                     return False
                 continue
             except Fenced:
                 log.warning("lease.lost", task_id=turn.task.id)
+                self.house.counts.fenced += 1
                 self.lose()
                 return False
             except StoreUnavailable:
                 self.distrust()
                 return False
             self.turn = turn
+            self.house.observers.committed(changes, self.house.clock.monotonic() - began)
             self._change = changes.id if not changes.is_text_only else self._change
             if committed.entries:
                 self.after = committed.entries[-1].seq
@@ -278,13 +285,17 @@ class Reading:
         self.lose()
         return False
 
-    async def _adopted(self, tried: Mapping[ChangeId | None, Turn]) -> Turn | None:
-        """Return the turn of *tried* whose answer was lost and which is stored; else take over what others stored."""
+    async def _adopted(self, tried: Mapping[ChangeId | None, tuple[Turn, Changes]]) -> tuple[Turn, Changes] | None:
+        """Return that of *tried* whose answer was lost and which is stored; else take over what others stored."""
         self._change = await self.house.store.last_change(self.lease.tenant_id, self.lease.task_id)
         if self._change in tried:
             return tried[self._change]
         await self.refresh()
         return None
+
+    def _spoke(self) -> None:
+        self._has_spoken, task = True, self.turn.task
+        self.house.observers.spoke(task, (self.house.clock.now() - task.created_at).total_seconds())
 
     async def _patiently(self, ask: Callable[[], Awaitable[T]]) -> T:
         """Ask the store until it answers; raises StoreUnavailable once the lease is not trusted any more."""

@@ -34,6 +34,10 @@ class Relay:
     sink: Sink | None  #: None: nobody wants to hear; events wait until they are forgotten.
     retries_s: Sequence[float] = RETRY_S  #: How long to wait before each further try.
     try_s: float = TRY_S
+    due: int = 0  #: Events of the last round: one as large as a batch means that there are more.
+    published: int = 0
+    failed: int = 0  #: Tries that failed.
+    dead: int = 0  #: Events that were given up.
 
     async def drain(self) -> None:
         """Try what is due until nothing is."""
@@ -43,6 +47,7 @@ class Relay:
     async def round(self) -> int:
         """Try what is due, once; return how many events there were."""
         due = await self.books.take_events(BATCH, HOLD_S) if self.sink is not None else []
+        self.due = len(due)
         limiter = anyio.CapacityLimiter(AT_ONCE)
         async with anyio.create_task_group() as tasks:
             for delivery in due:
@@ -75,9 +80,11 @@ class Relay:
         except Exception as error:  # noqa: BLE001 - a sink may raise anything; the others' events go on
             log.error("sink.raised", kind=type(error).__name__)
             return self._failed(delivery, SinkFailed("The event could not be sent."))
+        self.published += 1
         return Tried(tenant_id=event.tenant_id, event_id=event.id)
 
     def _failed(self, delivery: Delivery, error: SinkFailed) -> Tried:
+        self.failed += 1
         event, retries = delivery.event, self.retries_s
         retry: float | None = None
         if delivery.attempts < len(retries):
@@ -85,5 +92,6 @@ class Relay:
             pause = retries[delivery.attempts] * spread
             retry = max(pause, error.retry_after_s or 0.0)
         else:
+            self.dead += 1
             log.error("usage_event.dead", event_id=event.id, task_id=event.task_id)
         return Tried(tenant_id=event.tenant_id, event_id=event.id, error=str(error), retry_in_s=retry)

@@ -1,6 +1,7 @@
 """The command ``agentcore``."""
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -31,7 +32,8 @@ def _run(options: argparse.Namespace) -> int:
     if options.command == "openclaw-bridge":
         from agentcore_http import bridge, logs  # noqa: PLC0415
 
-        logs.set_up(is_verbose=options.verbose)
+        known = [os.environ.get(name, "") for name in ("OPENCLAW_GATEWAY_TOKEN", "OPENCLAW_BRIDGE_SECRET")]
+        logs.set_up(level="info" if options.verbose else "warning", form=options.log_format, secrets=known)
         return bridge.run(options.host, options.port, options.gateway, options.server, options.timeout)
     loaded = settings_.load(config=options.config)
     if options.data_dir:
@@ -46,7 +48,10 @@ def _run(options: argparse.Namespace) -> int:
         return doctor.run(loaded)
     from agentcore_http import logs, serve, wiring  # noqa: PLC0415
 
-    logs.set_up(is_verbose=options.verbose)
+    level = loaded.log_level or "warning"
+    if options.verbose and level != "debug":
+        level = "info"
+    logs.set_up(level=level, form=options.log_format, secrets=settings_.secrets_of(loaded))
     return serve.run(loaded, wiring.Place(host=options.host, port=options.port, store=options.store))
 
 
@@ -58,7 +63,6 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--host", default="127.0.0.1")
     serve.add_argument("--port", type=int, default=8000, help="0 chooses a free one")
     serve.add_argument("--store", choices=["postgres", "memory"], default="postgres")
-    serve.add_argument("--verbose", action="store_true", help="log what happens, as JSON on standard error")
     doctor = commands.add_parser("doctor", help="say what can be used here, and what is missing")
     migrate = commands.add_parser("migrate", help="bring the database of AGENTCORE_DATABASE_URL up to date")
     for command in (serve, doctor, migrate):
@@ -75,7 +79,11 @@ def _parser() -> argparse.ArgumentParser:
     bridge.add_argument("--host", default="127.0.0.1")
     bridge.add_argument("--port", type=int, default=8787)
     bridge.add_argument("--timeout", type=float, default=600.0, help="seconds that a task may take")
-    bridge.add_argument("--verbose", action="store_true", help="log what happens, as JSON on standard error")
+    for command in (serve, bridge):
+        command.add_argument(
+            "--verbose", action="store_true", help="log what happens, whatever AGENTCORE_LOG_LEVEL says"
+        )
+        command.add_argument("--log-format", choices=["json", "console"], default="json", help="on standard error")
     return parser
 
 

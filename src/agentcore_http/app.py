@@ -20,9 +20,11 @@ from agentcore_http.auth.choice import open_authenticator
 from agentcore_http.auth.identifier import ANYBODY, Identifier
 from agentcore_http.auth.identity import Fetch
 from agentcore_http.auth.origin import Doorman, cross_origin
+from agentcore_http.front import Front
 from agentcore_http.problems import answer
 from agentcore_http.routes import engines, events, health, instances, sessions, tasks, tickets, usage, voice
 from agentcore_http.settings import Settings
+from agentcore_http.telemetry import Telemetry
 
 API = "/api/v1/agent"
 BODY_BYTES = 1024 * 1024
@@ -34,12 +36,14 @@ def create_app(
     *,
     slow_s: float = ws.SLOW_S,
     fetch_keys: Fetch | None = None,
+    telemetry: Telemetry | None = None,
 ) -> Litestar:
     """Make the ASGI application; the runtime is opened when it starts.
 
     *slow_s*: seconds after which a WebSocket client that does not read is cut off.  *fetch_keys* reads the keys of
-    mode ``jwt``.
+    mode ``jwt``.  *telemetry*: who watches.
     """
+    telemetry = telemetry or Telemetry()
 
     @asynccontextmanager
     async def lifespan(app: Litestar) -> AsyncIterator[None]:
@@ -82,6 +86,8 @@ def create_app(
     )
     app.state.settings = settings
     app.state.slow_s = slow_s
+    app.state.telemetry = telemetry
+    app.asgi_handler = Front(app.asgi_handler, telemetry.watchers)  # outside of routing: it sees every answer
     return app
 
 

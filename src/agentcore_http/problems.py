@@ -28,6 +28,8 @@ from agentcore.errors import (
     Unavailable,
     UnsupportedMedia,
 )
+from agentcore_http.front import CODE
+from agentcore_http.redaction import failure
 from agentcore_http.wire import json
 
 log = structlog.get_logger("agentcore.http")
@@ -83,7 +85,7 @@ def problem(error: Exception, instance: str) -> tuple[int, dict[str, object], di
         status, code, title = 500, "internal_error", "Something went wrong inside the server."
         detail = title
     if status >= 500:
-        log.error("request.failed", path=instance, code=code, kind=type(error).__name__)
+        log.error("request.failed", code=code, error=failure(error))
     body = {
         "type": f"urn:agentcore:problem:{code}",
         "title": title,
@@ -100,6 +102,7 @@ def problem(error: Exception, instance: str) -> tuple[int, dict[str, object], di
 def answer(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
     """Answer a request that failed."""
     status, body, headers = problem(error, request.scope["path"])
+    request.scope[CODE] = body["code"]  # type: ignore[literal-required]  # a key of ours
     return Response(json.encode(body), status_code=status, headers=headers, media_type="application/problem+json")
 
 

@@ -14,10 +14,11 @@ from attrs import evolve
 
 from agentcore.runtime import Runtime
 from agentcore_adapters.engines.catalog import prepare
-from agentcore_http import wiring
+from agentcore_http import logs, wiring
 from agentcore_http.app import create_app
 from agentcore_http.auth.choice import check, warn
 from agentcore_http.settings import Settings, SettingsError
+from agentcore_http.telemetry import Telemetry, open_telemetry
 
 MAX_FRAME_BYTES = 64 * 1024 * 1024  # a prompt frame may carry attachments
 KEEP_ALIVE_S = 30
@@ -55,11 +56,12 @@ def run(settings: Settings, place: wiring.Place) -> int:
     listener = _listen(place)
     place = evolve(place, port=listener.getsockname()[1])
     loop_factory = _loop_factory()
-    with asyncio.Runner(loop_factory=loop_factory) as runner:
-        return runner.run(_serve(settings, place, listener))
+    with open_telemetry() as telemetry, asyncio.Runner(loop_factory=loop_factory) as runner:
+        return runner.run(_serve(settings, place, listener, telemetry))
 
 
-async def _serve(settings: Settings, place: wiring.Place, listener: socket.socket) -> int:
+async def _serve(settings: Settings, place: wiring.Place, listener: socket.socket, telemetry: Telemetry) -> int:
+    logs.listen_to_loop(asyncio.get_running_loop())
     if place.store == "postgres" or settings.default_engine == "local":
         Path(settings.data).mkdir(parents=True, exist_ok=True, mode=0o700)
     await prepare(wiring.engine_settings(settings), say)
@@ -69,7 +71,7 @@ async def _serve(settings: Settings, place: wiring.Place, listener: socket.socke
     @asynccontextmanager
     async def opened() -> AsyncIterator[Runtime]:
         try:
-            async with opener(settings, place) as runtime:
+            async with opener(settings, place, telemetry=telemetry) as runtime:
                 warn(settings)
                 yield runtime
         except Exception as error:
@@ -80,8 +82,9 @@ async def _serve(settings: Settings, place: wiring.Place, listener: socket.socke
         return opened()
 
     config = uvicorn.Config(
-        create_app(open_runtime, settings, fetch_keys=wiring.fetch_keys(settings)),
-        log_level="critical",
+        create_app(open_runtime, settings, fetch_keys=wiring.fetch_keys(settings), telemetry=telemetry),
+        log_config=None,
+        log_level="critical",  # what it would say, ``front`` and ``_reason`` do
         access_log=False,
         ws="websockets-sansio",
         ws_per_message_deflate=False,

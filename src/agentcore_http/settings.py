@@ -17,6 +17,7 @@ from attrs import Attribute, evolve, field, fields, frozen
 from agentcore.policy import Rule
 from agentcore_adapters.netguard import allow_list
 from agentcore_http.auth import reading
+from agentcore_http.redaction import Secret
 
 PREFIX = "AGENTCORE_"
 CLIENTS = frozenset({"AGENTCORE_TOKEN"})  # read by ``chat``, not by the server
@@ -110,6 +111,12 @@ def _tenants_rules(value: object) -> dict[str, dict[str, Rule]]:
     return found
 
 
+def _level(value: object) -> str:
+    if value not in ("debug", "info", "warning", "error"):
+        raise ValueError("debug, info, warning or error")
+    return str(value)
+
+
 def _stt(value: object) -> str:
     if value not in ("openai", "faster_whisper"):
         raise ValueError("openai or faster_whisper")
@@ -119,7 +126,16 @@ def _stt(value: object) -> str:
 def _setting(
     read: Callable[[object], Any], doc: str, *, env: str | None = None, secret: bool = False, table: str | None = None
 ) -> Any:  # noqa: ANN401 - attrs fields are untyped
-    return field(default=None, repr=not secret, metadata={"read": read, "doc": doc, "env": env, "table": table})
+    metadata = {"read": _secretly(read) if secret else read, "doc": doc, "env": env, "table": table, "secret": secret}
+    return field(default=None, repr=not secret, metadata=metadata)
+
+
+def _secretly(read: Callable[[object], Any]) -> Callable[[object], Secret | tuple[Secret, ...]]:
+    def secret(value: object) -> Secret | tuple[Secret, ...]:
+        found = read(value)
+        return tuple(map(Secret, found)) if isinstance(found, tuple) else Secret(found)
+
+    return secret
 
 
 @frozen(kw_only=True)
@@ -212,6 +228,9 @@ class Settings:
     limits_stt_seconds: float | None = _setting(
         _number, "Seconds of recordings that a tenant may have listened to in 24 hours; 36000.", table="limits"
     )
+    log_level: str | None = _setting(
+        _level, "What is logged: `debug`, `info` (a line for each request), `warning` (the default), `error`."
+    )
     prompts_guardrail: str | None = _setting(
         _text, "Text that stands in every system prompt besides ours, whatever a request says.", table="prompts"
     )
@@ -220,6 +239,13 @@ class Settings:
     def data(self) -> Path:
         """The data dir: the one that is set, else the platform's."""
         return self.data_dir or Path(platformdirs.user_data_dir("agentcore", appauthor=False))
+
+
+def secrets_of(settings: Settings) -> list[Secret]:
+    """Return the values that nobody may see."""
+    values = [getattr(settings, a.name) for a in fields(Settings) if a.metadata["secret"]]
+    several = [value if isinstance(value, tuple) else (value,) for value in values if value]
+    return [Secret(one) for some in several for one in some]
 
 
 def variable(attribute: "Attribute[Any]") -> str:

@@ -8,8 +8,8 @@ import importlib.util
 import os
 import secrets
 import uuid
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import anyio
@@ -40,6 +40,7 @@ from agentcore_adapters.netguard import Guard, allow_list
 from agentcore_http.app import API
 from agentcore_http.auth.identity import Fetch
 from agentcore_http.settings import Settings, SettingsError
+from agentcore_http.telemetry import Telemetry
 
 KEY_BYTES = 32
 SECRET_FILE = "secret.key"  # noqa: S105 - the name of a file
@@ -66,25 +67,29 @@ class Place:
         return f"http://{host}:{self.port}"
 
 
-Opener = Callable[[Settings, Place], AbstractAsyncContextManager[Runtime]]
+UNWATCHED = Telemetry()
 
 
 @asynccontextmanager
-async def memory_runtime(settings: Settings, place: Place, engines: Engines | None = None) -> AsyncIterator[Runtime]:
+async def memory_runtime(
+    settings: Settings, place: Place, engines: Engines | None = None, telemetry: Telemetry = UNWATCHED
+) -> AsyncIterator[Runtime]:
     """Open a node that keeps everything in its own memory."""
     clock = SystemClock()
     store = MemoryStore(clock)
-    async with node(settings, place, store, MemoryLeases(store.state, clock), engines) as runtime:
+    async with node(settings, place, store, MemoryLeases(store.state, clock), engines, telemetry) as runtime:
         yield runtime
 
 
 @asynccontextmanager
-async def postgres_runtime(settings: Settings, place: Place, engines: Engines | None = None) -> AsyncIterator[Runtime]:
+async def postgres_runtime(
+    settings: Settings, place: Place, engines: Engines | None = None, telemetry: Telemetry = UNWATCHED
+) -> AsyncIterator[Runtime]:
     """Open a node on PostgreSQL: the one that is set, else the embedded one in the data dir."""
     from agentcore_adapters.postgres.store import postgres_store  # noqa: PLC0415 - needs its extra
 
     async with database(settings) as dsn, postgres_store(dsn) as (store, leases):
-        async with node(settings, place, store, leases, engines) as runtime:
+        async with node(settings, place, store, leases, engines, telemetry) as runtime:
             yield runtime
 
 
@@ -124,9 +129,14 @@ def migrate_database(settings: Settings) -> int:
 
 @asynccontextmanager
 async def node(
-    settings: Settings, place: Place, store: Store, leases: Leases, engines: Engines | None = None
+    settings: Settings,
+    place: Place,
+    store: Store,
+    leases: Leases,
+    engines: Engines | None = None,
+    telemetry: Telemetry = UNWATCHED,
 ) -> AsyncIterator[Runtime]:
-    """Open a node on *store*; *engines* stand in for the configured ones in tests."""
+    """Open a node on *store* that *telemetry* watches; *engines* stand in for the configured ones in tests."""
     seal = Seal(secret_key(settings))
     known = evolve(engine_settings(settings), bridges=bridges(settings, seal))
     async with (
@@ -155,7 +165,9 @@ async def node(
             sink=sink,
             drain_s=settings.drain_seconds or DRAIN_S,
             idle_s=settings.idle_seconds or IDLE_S,
+            observers=telemetry.observers,
         ) as runtime:
+            telemetry.know(runtime.house.engines.states())
             yield runtime
 
 

@@ -26,6 +26,7 @@ from agentcore.testing.scripted import ScriptedEngine, ScriptedEngines
 from agentcore_adapters import webhook
 from agentcore_adapters.postgres import books, flusher, leases, store, writer
 from agentcore_http import serve, settings, wiring
+from agentcore_http.telemetry import Telemetry
 
 EVENTS = {
     CancelRequested: "cancel",
@@ -129,10 +130,13 @@ original = wiring.postgres_runtime
 
 @asynccontextmanager
 async def scripted_runtime(
-    settings: settings.Settings, place: wiring.Place, _: Engines | None = None
+    settings: settings.Settings,
+    place: wiring.Place,
+    _: Engines | None = None,
+    telemetry: Telemetry = wiring.UNWATCHED,
 ) -> AsyncIterator[Runtime]:
     """Open a node whose engine is the scripted one."""
-    async with original(settings, place, ScriptedEngines([ScriptedEngine()])) as runtime:
+    async with original(settings, place, ScriptedEngines([ScriptedEngine()]), telemetry) as runtime:
         yield runtime
 
 

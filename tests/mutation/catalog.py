@@ -93,6 +93,7 @@ LEFT_OUT = frozenset(
         *(
             "engine",
             "messages",
+            "observe",
             "ports",
             "reply",
             "tooling",

@@ -31,6 +31,7 @@ from agentcore_adapters.memory.clock import SystemClock
 from agentcore_http.app import API, create_app
 from agentcore_http.auth.identity import Fetch
 from agentcore_http.settings import Settings
+from agentcore_http.telemetry import Telemetry
 
 FINAL = {"completed", "error", "cancelled"}
 Json = dict[str, Any]
@@ -140,9 +141,11 @@ async def listening(
     slow_s: float = 20.0,
     *,
     keys: Fetch | None = None,
+    telemetry: Telemetry | None = None,
 ) -> AsyncIterator[str]:
     """Serve the application on a free port."""
-    async with listening_on(create_app(opener, settings, slow_s=slow_s, fetch_keys=keys)) as url:
+    app = create_app(opener, settings, slow_s=slow_s, fetch_keys=keys, telemetry=telemetry)
+    async with listening_on(app) as url:
         yield url
 
 
@@ -185,9 +188,11 @@ async def serving(
     transcriber: Transcriber | None = None,
     voice_day_s: float = 60.0,
     keys: Fetch | None = None,
+    telemetry: Telemetry | None = None,
 ) -> AsyncIterator[Served]:
     """Serve *store* with *engines*, else with two scripted ones, ``scripted`` and ``other``."""
     engine, other = ScriptedEngine(), ScriptedEngine(name=EngineName("other"))
+    telemetry = telemetry or Telemetry()
     found: list[Runtime] = []
 
     @asynccontextmanager
@@ -209,11 +214,13 @@ async def serving(
             transcriber=transcriber,
             voice_day_s=voice_day_s,
             drain_s=0.05,
+            observers=telemetry.observers,
         ) as runtime:
+            telemetry.know(runtime.house.engines.states())
             found.append(runtime)
             yield runtime
 
-    async with listening(opened, settings or Settings(), slow_s, keys=keys) as url:
+    async with listening(opened, settings or Settings(), slow_s, keys=keys, telemetry=telemetry) as url:
         limits = httpx2.Limits(max_connections=200)
         async with httpx2.AsyncClient(timeout=30.0, limits=limits) as http:
             yield Served(url, found[0], engine, other, http)

@@ -19,6 +19,7 @@ from agentcore.runtime import Runtime
 from agentcore_http.auth.identity import Authenticator, Headers, Identity, NotProved
 from agentcore_http.auth.origin import refuse
 from agentcore_http.auth.tickets import Tickets, agreed, offered
+from agentcore_http.front import TENANT
 from agentcore_http.problems import close_code
 
 log = structlog.get_logger("agentcore.http")
@@ -59,7 +60,8 @@ class Identifier:
             has_own = wanted is Needs.CALLER_OR_AGENT and any(name == AGENT_TOKEN for name, _ in headers.raw)
             if wanted is not Needs.NOTHING and not has_own:
                 try:
-                    scope["state"][STATE] = await _identified(scope, headers)
+                    identity = scope["state"][STATE] = await _identified(scope, headers)
+                    scope[TENANT] = identity.caller.tenant_id  # type: ignore[literal-required]  # for the request's line
                 except AgentcoreError as error:
                     await _turn_away(scope, receive, send, error)
                     return

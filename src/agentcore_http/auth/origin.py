@@ -13,6 +13,7 @@ from litestar.config.cors import CORSConfig
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from agentcore.errors import AgentcoreError, OriginRefused, UnsupportedMedia
+from agentcore_http.front import CODE
 from agentcore_http.problems import problem
 from agentcore_http.settings import LOOPBACK, Settings
 from agentcore_http.wire import json
@@ -75,8 +76,15 @@ def cross_origin(settings: Settings) -> CORSConfig | None:
     return CORSConfig(
         allow_origins=origins,
         allow_methods=["GET", "POST", "PATCH", "DELETE"],
-        allow_headers=["authorization", "content-type", "idempotency-key", "last-event-id"],
-        expose_headers=["idempotency-replayed", "retry-after", "www-authenticate"],
+        allow_headers=[
+            "authorization",
+            "content-type",
+            "idempotency-key",
+            "last-event-id",
+            "traceparent",
+            "x-request-id",
+        ],
+        expose_headers=["idempotency-replayed", "retry-after", "www-authenticate", "x-request-id"],
         allow_credentials=False,
     )
 
@@ -88,6 +96,7 @@ async def refuse(scope: Scope, receive: Receive, send: Send, error: AgentcoreErr
         await send({"type": "websocket.close", "code": 4403, "reason": error.code})
         return
     status, body, headers = problem(error, scope["path"])
+    scope[CODE] = body["code"]  # type: ignore[literal-required]  # a key of ours
     raw = [(b"content-type", b"application/problem+json"), (b"connection", b"close")]
     raw += [(name.lower().encode(), value.encode()) for name, value in headers.items()]
     await send({"type": "http.response.start", "status": status, "headers": raw})

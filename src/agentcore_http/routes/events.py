@@ -44,7 +44,7 @@ async def events(
         may_stream(request)
         place = parse_after(request.headers.get("last-event-id") or after)
         feed = await runtime.views.subscribe(caller, found, place)
-        headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
+        headers = {"X-Accel-Buffering": "no"}
         return Stream(_stream(feed, encoder, request, until), media_type=EVENT_STREAM, headers=headers)
     feed = await runtime.views.subscribe(caller, found, parse_after(after))
     left = left_s(until, runtime.house.clock)

@@ -2,6 +2,7 @@
 
 from anyio import move_on_after
 from litestar import Response, get
+from litestar.exceptions import NotFoundException
 
 from agentcore.errors import Unavailable
 from agentcore_http.routes.context import ANYBODY, Req, runtime_of
@@ -9,6 +10,7 @@ from agentcore_http.routes.openapi import json_response
 
 PATIENCE_S = 2.0
 READY, NOT_READY = 200, 503
+FIGURES = "text/plain; version=0.0.4; charset=utf-8"
 
 
 @get("/healthz", opt=ANYBODY, include_in_schema=False)
@@ -34,4 +36,13 @@ async def readyz(request: Req) -> Response[bytes]:
     return json_response({"ready": not reasons, "reasons": reasons}, NOT_READY if reasons else READY)
 
 
-HANDLERS = (healthz, readyz)
+@get("/metrics", include_in_schema=False)
+async def metrics(request: Req) -> Response[bytes]:
+    """Show the node's figures to Prometheus: counts and times, of no tenant."""
+    exposition = request.app.state.telemetry.exposition
+    if exposition is None:
+        raise NotFoundException
+    return Response(exposition(runtime_of(request)), media_type=FIGURES)
+
+
+HANDLERS = (healthz, readyz, metrics)

@@ -1,0 +1,1 @@
+"""Who watches: figures for Prometheus, traces for OpenTelemetry."""
