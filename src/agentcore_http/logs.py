@@ -25,7 +25,7 @@ from agentcore_http.redaction import Redactor, failure
 LEVELS = {name: getattr(logging, name.upper()) for name in ("debug", "info", "warning", "error")}
 LINE_CHARS = 16_384
 FIRST = ("timestamp", "level", "event")  # in this order, so that lines can be read one under another
-QUIET = ("asyncio", "concurrent", "hpack", "markdown_it")  # nothing below a warning is of use to an operator
+QUIET = ("asyncio", "httpx", "httpx2", "openai", "anthropic", "mcp")  # a line a call, of which nothing may be told
 
 Format = Literal["json", "console"]
 EventDict = MutableMapping[str, Any]

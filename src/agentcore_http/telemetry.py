@@ -44,6 +44,11 @@ def open_telemetry(environ: Mapping[str, str] | None = None) -> Iterator[Telemet
     from agentcore_adapters.telemetry.otel import open_traces  # noqa: PLC0415 - needs its extra
 
     with open_traces() as traces:
+
+        def know(engines: Iterable[EngineState]) -> None:
+            for told in (telemetry.know, traces.know):
+                told(engines)
+
         watchers = Watchers(
             opened=telemetry.watchers.opened,
             answered=telemetry.watchers.answered,
@@ -53,7 +58,7 @@ def open_telemetry(environ: Mapping[str, str] | None = None) -> Iterator[Telemet
             observers=(*telemetry.observers, traces),
             watchers=watchers,
             exposition=telemetry.exposition,
-            know=telemetry.know,
+            know=know,
         )
 
 

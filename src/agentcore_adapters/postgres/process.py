@@ -27,6 +27,7 @@ SETTINGS = {
     "log_rotation_age": "1d",
     "log_statement": "none",
     "log_min_error_statement": "panic",  # a failed statement's text may hold what a person said
+    "log_error_verbosity": "terse",  # and so may the detail of an error, which shows the row
 }
 THROW_AWAY = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 

@@ -1,8 +1,7 @@
 """Traces, as OpenTelemetry's conventions for generative AI name them.
 
 Law: a span is made of what was committed, and holds ids, counts and codes: no prompt, no answer, no tool's input or
-output.  What a request or a model may have invented (names of models and tools) stands in it only if it looks like a
-name.
+output.  A model is named if it is a configured one, a tool once it has worked: any other name may be made up.
 
 Story: an attempt of a task is ``invoke_agent {engine}``; each provider call in it is ``chat {model}``, each call of a
 tool ``execute_tool {name}``.  A task that began within a second of its request belongs to the request's span, and any
@@ -30,14 +29,15 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 
 from agentcore import __version__
 from agentcore.changes import Changes
+from agentcore.engine import EngineState
 from agentcore.events import ToolResult, ToolUse
 from agentcore.ids import EngineName, TaskId
 from agentcore.ports import Grant
 from agentcore.task import Task, TaskQueued, TaskStatus
 from agentcore.usage import OpenCall, Outcome, UsageRecord
+from agentcore_adapters.telemetry.names import OTHER, known
 
-NAMELIKE = re.compile(r"[\w./:@-]{1,100}", re.ASCII)
-OTHER = "other"
+ID = re.compile(r"[\w.:-]{1,100}", re.ASCII)  # of a provider's message or of a call
 CHILD_S = 1.0  # what began later than that after its request is linked to it
 REMEMBERED = 10_000  # attempts that ended elsewhere are never heard of again
 PROVIDERS = {
@@ -68,11 +68,11 @@ class Attempt:
 
     span: Span
     calls: dict[str, Span] = field(factory=dict)
-    tools: dict[str, Span] = field(factory=dict)
+    tools: dict[str, tuple[str, Span]] = field(factory=dict)  #: With their names.
 
     def end(self, at: int, error: str | None) -> None:
         """End it, with what is open in it."""
-        for span in (*self.calls.values(), *self.tools.values()):
+        for span in (*self.calls.values(), *(span for _, span in self.tools.values())):
             _end(span, at, error or "interrupted")
         _end(self.span, at, error)
 
@@ -86,6 +86,12 @@ class Traces:
         self._requests: OrderedDict[TaskId, SpanContext] = OrderedDict()  # that gave rise to tasks
         self._attempts: OrderedDict[TaskId, Attempt] = OrderedDict()
         self._propagator = TraceContextTextMapPropagator()
+        self._models: set[str] = set()
+        self._tools: set[str] = set()  # that have worked
+
+    def know(self, engines: Iterable[EngineState]) -> None:
+        """Name these engines' models."""
+        self._models |= {model for state in engines for model in state.models}
 
     @contextmanager
     def request(self, method: str, headers: Iterable[tuple[bytes, bytes]]) -> Iterator[Callable[[Ended], None]]:
@@ -124,8 +130,7 @@ class Traces:
                 case ToolUse() if attempt is not None:
                     self._tool(attempt, logged.event, at)
                 case ToolResult(tool_use_id=key, is_error=is_error) if attempt is not None:
-                    if (span := attempt.tools.pop(key, None)) is not None:
-                        _end(span, at, "tool_error" if is_error else None)
+                    self._tool_ended(attempt, key, at, is_error=is_error)
                 case _:
                     pass
         for ledger in changes.ledgers:
@@ -134,6 +139,7 @@ class Traces:
                     self._call(attempt, ledger.engine, call, at)
                 for record in ledger.settled:
                     if (span := attempt.calls.pop(record.key, None)) is not None:
+                        span.set_attribute("gen_ai.response.model", known(record.usage.model, self._models))
                         _settle(span, record, at)
         for task in changes.tasks:
             if task.is_final:
@@ -194,7 +200,7 @@ class Traces:
             lost.end(at, "lost")
 
     def _call(self, attempt: Attempt, engine: EngineName, call: OpenCall, at: int) -> None:
-        model = _name(call.model)
+        model = known(call.model, self._models)
         attempt.calls[call.key] = self._tracer.start_span(
             f"chat {model}",
             set_span_in_context(attempt.span, Context()),
@@ -209,18 +215,28 @@ class Traces:
         )
 
     def _tool(self, attempt: Attempt, use: ToolUse, at: int) -> None:
-        name = _name(use.tool_name)
-        attempt.tools[use.tool_use_id] = self._tracer.start_span(
-            f"execute_tool {name}",
+        span = self._tracer.start_span(
+            "execute_tool",
             set_span_in_context(attempt.span, Context()),
             SpanKind.INTERNAL,
             {
                 "gen_ai.operation.name": "execute_tool",
-                "gen_ai.tool.name": name,
-                "gen_ai.tool.call.id": _name(use.tool_use_id),
+                "gen_ai.tool.call.id": _id(use.tool_use_id),
             },
             start_time=at,
         )
+        attempt.tools[use.tool_use_id] = (use.tool_name, span)
+
+    def _tool_ended(self, attempt: Attempt, key: str, at: int, *, is_error: bool) -> None:
+        name, span = attempt.tools.pop(key, ("", None))
+        if span is None:
+            return
+        if not is_error and len(self._tools) < REMEMBERED:
+            self._tools.add(name)
+        shown = name if name in self._tools else OTHER
+        span.update_name(f"execute_tool {shown}")
+        span.set_attribute("gen_ai.tool.name", shown)
+        _end(span, at, "tool_error" if is_error else None)
 
 
 @contextmanager
@@ -242,7 +258,6 @@ def open_traces(exporter: SpanExporter | None = None) -> Iterator[Traces]:
 
 def _settle(span: Span, record: UsageRecord, at: int) -> None:
     usage = record.usage
-    span.set_attribute("gen_ai.response.model", _name(usage.model))
     span.set_attribute("gen_ai.usage.input_tokens", usage.input_tokens)
     span.set_attribute("gen_ai.usage.output_tokens", usage.output_tokens)
     span.set_attribute("gen_ai.usage.cache_read.input_tokens", usage.cached_input_tokens)
@@ -252,7 +267,7 @@ def _settle(span: Span, record: UsageRecord, at: int) -> None:
     if usage.cost_usd is not None:
         span.set_attribute("agentcore.usage.cost_usd", float(usage.cost_usd))
     if record.provider_message_id is not None:
-        span.set_attribute("gen_ai.response.id", _name(record.provider_message_id))
+        span.set_attribute("gen_ai.response.id", _id(record.provider_message_id))
     _end(span, at, None if record.outcome is Outcome.COMPLETED else record.outcome.value)
 
 
@@ -271,8 +286,8 @@ def _error(task: Task) -> str | None:
     return None
 
 
-def _name(text: str) -> str:
-    return text if NAMELIKE.fullmatch(text) else OTHER
+def _id(text: str) -> str:
+    return text if ID.fullmatch(text) else OTHER
 
 
 def _ns(at: datetime) -> int:

@@ -25,8 +25,8 @@ from agentcore.ports import Grant
 from agentcore.runtime import Runtime
 from agentcore.task import ApprovalRequested, ApprovalResolved, Task, TaskQueued, TaskRequeued
 from agentcore.usage import UsageRecord
+from agentcore_adapters.telemetry.names import OTHER, known
 
-OTHER = "other"
 REMEMBERED = 10_000
 FAST = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 LONG = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0, 3600.0)
@@ -284,7 +284,7 @@ class Metrics:
 
     def _settled(self, engine: str, record: UsageRecord) -> None:
         usage = record.usage
-        labels = (engine, self._model(usage.model), usage.fidelity.value)
+        labels = (engine, known(usage.model, self._models), usage.fidelity.value)
         self.calls.labels(*labels, record.outcome.value).inc()
         for kind, count in (
             ("input", usage.input_tokens),
@@ -297,12 +297,6 @@ class Metrics:
                 self.tokens.labels(*labels, kind).inc(count)
         if usage.cost_usd is not None:
             self.cost.labels(*labels).inc(float(usage.cost_usd))
-
-    def _model(self, name: str) -> str:
-        """Return the configured name of a model: providers add a date to the one they were asked for."""
-        if name in self._models:
-            return name
-        return max((known for known in self._models if name.startswith(known)), key=len, default=OTHER)
 
     def _counter(self, name: str, doc: str, *labels: str) -> Counter:
         return Counter(name, doc, labels, registry=self.registry)
