@@ -95,6 +95,20 @@ def docs(session: nox.Session) -> None:
 
 
 @nox.session
+def audit(session: nox.Session) -> None:
+    """Known vulnerabilities of what is pinned; fails if there are any, and if the database cannot be reached."""
+    session.install("--require-hashes", "-r", str(REQUIREMENTS / "audit.txt"))
+    session.run("python", "-m", "tests.supply", "audit")
+
+
+@nox.session
+def sbom(session: nox.Session) -> None:
+    """Write a bill of materials (CycloneDX) of what a server is installed from: ``dist/sbom.json``."""
+    install(session, "test")
+    session.run("python", "-m", "tests.supply", "sbom")
+
+
+@nox.session
 def redrun(session: nox.Session) -> None:
     """The hazard tests against a port of the original: what was seen failing there must fail."""
     install(session, "test")
@@ -163,6 +177,7 @@ def lock(session: nox.Session) -> None:
         "test": ["--group", "test"],
         "lint": ["--group", "lint"],
         "bench": ["--group", "bench"],
+        "audit": ["--only-group", "audit"],
     }.items():
         target = str(REQUIREMENTS / f"{name}.txt")
         export = ["uv", "export", "--quiet", "--no-emit-project", "--no-header", "--no-annotate", *options]

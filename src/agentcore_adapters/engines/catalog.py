@@ -31,6 +31,7 @@ from agentcore_adapters.engines.local import LocalModel
 from agentcore_adapters.engines.openai import OpenAiModel
 from agentcore_adapters.engines.openclaw import OpenClaw
 from agentcore_adapters.engines.weights import (
+    GGUF_SHA256,
     WeightsUnavailable,
     fetch_weights,
     weights_path,
@@ -251,7 +252,8 @@ def _local(settings: EngineSettings) -> Listing:
         reason = "AGENTCORE_LOCAL_MODEL names no file."
     else:
         name = path.stem if settings.local_model else "smollm2-135m"
-        return Listing(name=local.NAME, model=LocalModel(LlamaHost(path, name)), models=(name,))
+        host = LlamaHost(path, name, None if settings.local_model else GGUF_SHA256)
+        return Listing(name=local.NAME, model=LocalModel(host), models=(name,))
     return Listing(name=local.NAME, reason=reason, abilities=abilities)
 
 

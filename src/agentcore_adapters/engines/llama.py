@@ -21,6 +21,7 @@ import anyio
 from attrs import define, field, frozen
 
 from agentcore.errors import EngineUnavailable
+from agentcore_adapters.wheels import WheelsUnavailable, checked
 
 CONTEXT_TOKENS = 2048
 READY_S = 60.0
@@ -41,6 +42,7 @@ class LlamaHost:
 
     model: Path
     model_name: str = "smollm2-135m"
+    sha256: str | None = None  #: Of the file, if it is pinned; another one is not loaded.
     _child: "subprocess.Popen[bytes] | None" = None
     _address: Address | None = None
     _starting: anyio.Lock = field(factory=anyio.Lock)
@@ -50,6 +52,7 @@ class LlamaHost:
         async with self._starting:
             if self._child is not None and self._child.poll() is None and self._address is not None:
                 return self._address
+            await self._must_be_the_pinned_one()
             token = secrets.token_urlsafe(24)
             # From the main thread: the parent-death signal comes when the thread ends that started the child.
             self._child = subprocess.Popen(  # noqa: S603 - our own interpreter
@@ -70,6 +73,17 @@ class LlamaHost:
                 raise EngineUnavailable("The local model could not be loaded; check AGENTCORE_LOCAL_MODEL.")
             self._address = Address(json.loads(line)["url"] + "/v1", token)
             return self._address
+
+    async def _must_be_the_pinned_one(self) -> None:
+        if self.sha256 is None:
+            return
+        try:
+            await anyio.to_thread.run_sync(checked, self.model, self.sha256)
+        except (OSError, WheelsUnavailable):
+            raise EngineUnavailable(
+                f"The weights {self.model.name} in the data dir are not the pinned ones; remove them, and they are "
+                "fetched again when the server starts."
+            ) from None
 
     async def stop(self) -> None:
         """Stop the child, if it runs."""

