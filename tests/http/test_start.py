@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from agentcore_adapters.testing.provider import running_provider
+
 
 @pytest.mark.parametrize(
     ("variables", "said"),
@@ -27,3 +29,45 @@ def test_what_is_missing_is_said_in_one_line(tmp_path: Path, variables: dict[str
     assert ended.returncode in {1, 2}
     assert said in ended.stderr
     assert ended.stderr.count("\n") == 1, ended.stderr
+
+
+ALONE = """
+import sys
+from agentcore_http.__main__ import main
+from agentcore_http.settings import LOOPBACK
+
+def hook(event, args):
+    host = {"socket.connect": lambda: args[1][0], "socket.getaddrinfo": lambda: args[0]}.get(event, lambda: None)()
+    if isinstance(host, str) and host not in LOOPBACK:
+        print("called", host, file=sys.stderr, flush=True)
+
+sys.modules["uvloop"] = None  # Python does not see its sockets
+sys.addaudithook(hook)
+sys.exit(main(["serve", "--port", "0", "--store", "memory"]))
+"""
+ASK = """
+import sys, time, httpx2
+api = sys.argv[1] + "/api/v1/agent/tasks"
+task = httpx2.post(api, json={"prompt": "[[say:hello]]"}).json()["taskId"]
+while (found := httpx2.get(f"{api}/{task}").json())["status"] not in ("completed", "failed"):
+    time.sleep(0.05)
+print(found["status"], httpx2.get(sys.argv[1] + "/metrics").status_code)
+"""
+
+
+def test_SEC32_a_server_calls_nobody_but_whom_it_was_told_of(tmp_path: Path) -> None:
+    """No update check, no telemetry of a library, nothing that is fetched on first use."""
+    environ = {name: value for name, value in os.environ.items() if not name.startswith(("AGENTCORE_", "OPENAI_"))}
+    with running_provider() as provider:
+        environ |= {"AGENTCORE_DATA_DIR": str(tmp_path), "ANTHROPIC_API_KEY": "k", "ANTHROPIC_BASE_URL": provider.url}
+        command = [sys.executable, "-c", ALONE]
+        with subprocess.Popen(
+            command, env=environ, cwd=tmp_path, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        ) as server:
+            assert server.stdout is not None
+            url = server.stdout.readline().split()[-1]
+            asked = subprocess.run([sys.executable, "-c", ASK, url], capture_output=True, text=True, check=False)
+            server.terminate()
+            said = server.communicate(timeout=30)[1]
+    assert asked.stdout == "completed 200\n", asked.stderr
+    assert (server.returncode, said) == (0, "")
