@@ -14,6 +14,7 @@ from agentcore.events import Event, TextKind
 from agentcore.ids import ApprovalId, MessageId
 from agentcore.reply import Reply
 from agentcore.usage import Usage
+from agentcore_adapters.telemetry import prometheus as telemetry
 from agentcore_http.problems import STATUS
 from agentcore_http.settings import Settings, in_file, variable
 from agentcore_http.wire.frames import event_payload
@@ -106,11 +107,25 @@ def _title(kind: type) -> str:
     return (kind.__doc__ or "").strip().splitlines()[0]
 
 
+def metrics() -> str:
+    """List the figures."""
+    lines = [
+        "# Metrics",
+        "",
+        "`GET /metrics`, as Prometheus reads it. No tenant and no content stands in it; the figures",
+    ]
+    lines[-1] += " are those of one node, so add up what is to be said of all."
+    lines += ["", "| name | kind | labels | meaning |", "|---|---|---|---|"]
+    lines += [f"| `{name}` | {kind} | {labels} | {doc} |" for name, kind, labels, doc in telemetry.table()]
+    return "\n".join(lines)
+
+
 PAGES: dict[str, Callable[[], str]] = {
     "states.md": states,
     "settings.md": settings,
     "problems.md": problems,
     "events.md": wire_events,
+    "metrics.md": metrics,
 }
 
 

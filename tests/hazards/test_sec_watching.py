@@ -77,6 +77,13 @@ def test_SEC25_no_content_in_traces_and_figures(evidence: Evidence) -> None:
     assert CANARY not in evidence.metrics.lower()
 
 
+def test_SEC05_who_asks_is_in_no_line(evidence: Evidence) -> None:
+    """Of the caller's claims only the tenant is logged: no user, no e-mail, no token."""
+    traced = b"".join(evidence.traces).decode("latin-1")
+    for said in (evidence.logs, evidence.metrics, traced):
+        assert not [claim for claim in (f"{CANARY}-user", "example.org", "Bearer", "of-somebody") if claim in said]
+
+
 def test_E10_no_internals_in_problems(evidence: Evidence) -> None:
     problems = evidence.problems()
     refused = [answer for answer in evidence.answers if answer.status_code >= 400 and answer.url.path != "/readyz"]

@@ -57,5 +57,6 @@ def cost_of(usage: Usage, provider: str) -> Decimal | None:
     except LookupError:
         return None
     except ValueError:  # counts that contradict each other, such as more cached than there are
-        log.warning("price.odd_counts", model=usage.model)
+        # The model's name may be one that a request has made up.
+        log.warning("price.odd_counts", provider=provider, input=usage.input_tokens, cached=usage.cached_input_tokens)
         return None
