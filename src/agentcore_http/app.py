@@ -5,9 +5,10 @@ Law: the application opens the runtime it is given and knows no adapter.
 
 from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
 
-from litestar import Litestar, Router
-from litestar.exceptions import HTTPException
+from litestar import Litestar, Response, Router
+from litestar.exceptions import HTTPException, NotFoundException
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.types import ASGIApp
@@ -28,6 +29,7 @@ from agentcore_http.telemetry import Telemetry
 
 API = "/api/v1/agent"
 BODY_BYTES = 1024 * 1024
+NOT_FOUND = 404
 
 
 def create_app(
@@ -78,7 +80,9 @@ def create_app(
         openapi_config=OpenAPIConfig(
             title="agentcore",
             version=__version__,
-            openapi_router=Router("/schema", route_handlers=[], opt=dict(ANYBODY)),
+            openapi_router=Router(
+                "/schema", route_handlers=[], opt=dict(ANYBODY), include_in_schema=False, after_request=_no_page
+            ),
             render_plugins=[JsonRenderPlugin(path="/")],
         ),
         request_max_body_size=BODY_BYTES,
@@ -89,6 +93,13 @@ def create_app(
     app.state.telemetry = telemetry
     app.asgi_handler = Front(app.asgi_handler, telemetry.watchers)  # outside of routing: it sees every answer
     return app
+
+
+def _no_page(response: Response[Any]) -> Response[Any]:
+    """Answer as everywhere what is not there: the framework has a page of its own for it."""
+    if response.status_code == NOT_FOUND:
+        raise NotFoundException
+    return response
 
 
 def allowed_origins(settings: Settings) -> Collection[str]:

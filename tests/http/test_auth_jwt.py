@@ -229,7 +229,7 @@ async def test_SEC04_the_last_good_keys_stay_while_the_set_cannot_be_read(
     with structlog.testing.capture_logs() as logged:
         assert (await get(asked, mine.token(header={"kid": "newer"}))).status_code == 401
     assert issuer.fetched == before + 1
-    assert [line["event"] for line in logged] == ["keys.unread", "auth.refused"]
+    assert [line["event"] for line in logged] == ["keys.unread", "auth.refused", "request"]
     assert (await get(asked, good)).status_code == 200
 
 

@@ -274,5 +274,5 @@ def test_the_command_starts_and_says_whom_it_trusts(tmp_path: Path, more: dict[s
             child.terminate()
         _, errors = child.communicate(timeout=30)
     assert status == (200 if warned == "none" else 401)
-    assert f'"mode": "{warned}"' in errors.splitlines()[0]
+    assert f'"mode":"{warned}"' in errors.splitlines()[0]
     assert serve.MAX_FRAME_BYTES

@@ -138,8 +138,9 @@ def bearing(served: Served, token: str, **more: str) -> Served:
 
 @contextmanager
 def refusals() -> Iterator[list[str]]:
-    """The reasons of the refusals that are logged meanwhile; nothing else may be logged."""
+    """The reasons of the refusals that are logged meanwhile; besides the requests nothing else may be logged."""
     reasons: list[str] = []
     with structlog.testing.capture_logs() as logged:
         yield reasons
+    logged = [line for line in logged if line["event"] != "request"]
     reasons += [line["reason"] if line["event"] == "auth.refused" else str(line) for line in logged]

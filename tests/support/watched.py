@@ -275,6 +275,7 @@ class _User:
             self.ask("GET", f"{API}/sessions", headers=headers)
         for method, path in (
             ("GET", f"/{CANARY}"),
+            ("GET", f"/schema/{CANARY}"),
             ("PUT", f"{API}/tasks"),
             ("GET", f"/%0a{CANARY}"),
             ("OPTIONS", "/"),
