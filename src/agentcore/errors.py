@@ -9,7 +9,7 @@ went wrong this time without an address, a path, a key or a prompt in it.
     |   |                           InstanceNotRunning, AudioRequired
     |   |-- TooLarge, UnsupportedMedia, SpeechNotDetected, OverLimit
     |   |-- Unauthenticated         CallbackUnverified
-    |   |-- RoleRequired, OriginRefused
+    |   |-- RoleRequired, FourEyesRequired, OriginRefused
     |   |-- NotFound                SessionNotFound, TaskNotFound, InstanceNotFound
     |   `-- Conflict                TaskConflict, TaskNotLive, SessionBusy, SessionClosed, ApprovalConflict,
     |                               KeyInFlight, KeyReused
@@ -125,6 +125,12 @@ class RoleRequired(Refused):
     """The caller lacks the role for this."""
 
     code = "role_required"
+
+
+class FourEyesRequired(Refused):
+    """Who asked for a task may not decide what it waits for."""
+
+    code = "four_eyes_required"
 
 
 class OriginRefused(Refused):

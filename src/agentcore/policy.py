@@ -31,6 +31,7 @@ class Policy:
     default: Rule = Rule.ASK
     rules: Mapping[str, Rule] = field(factory=dict)
     approval_s: float = APPROVAL_S  #: Seconds that a person has to decide.
+    four_eyes: bool = False  #: Who asked for a task may not decide what it waits for.
     tenants: Mapping[TenantId, Mapping[str, Rule]] = field(factory=dict)  #: Rules of their own; ``*``: of all tools.
     own: Mapping[str, Rule] = field(factory=dict)  #: Those of the tenant whose policy this is.
 

@@ -12,7 +12,7 @@ from typing import Protocol
 from attrs import frozen
 
 from agentcore.approval import Approval
-from agentcore.books import Books
+from agentcore.books import Books, UsageRecorded
 from agentcore.changes import Blob, Changes, Conversation, Receipt, ReceiptKey
 from agentcore.errors import AgentcoreError
 from agentcore.follow import Entry, Head, Heard, Live, Page
@@ -77,6 +77,7 @@ class TaskView:
     """A task, what it waits for and what it has cost so far."""
 
     task: Task
+    owner: str  #: Of its session.
     approvals: tuple[Approval, ...] = ()  #: Pending ones.
     usage: Usage = Usage()
 
@@ -121,8 +122,13 @@ class Store(Books, Protocol):
     async def session(self, tenant: TenantId, session_id: SessionId) -> SessionView:
         """Return a session, or raise SessionNotFound."""
 
-    async def sessions(self, tenant: TenantId, before: tuple[datetime, str] | None, limit: int) -> list[SessionView]:
-        """Return at most *limit* sessions, newest first, created before (time, id) *before*."""
+    async def sessions(
+        self, tenant: TenantId, before: tuple[datetime, str] | None, limit: int, *, owner: str | None = None
+    ) -> list[SessionView]:
+        """Return at most *limit* sessions of *owner*, newest first, created before (time, id) *before*.
+
+        None: of all owners.
+        """
 
     async def task(self, tenant: TenantId, task_id: TaskId) -> TaskView:
         """Return a task, or raise TaskNotFound."""
@@ -132,6 +138,9 @@ class Store(Books, Protocol):
 
     async def turn(self, tenant: TenantId, task_id: TaskId) -> Turn:
         """Return a task with all that deciding needs, without a tail, or raise TaskNotFound."""
+
+    async def records(self, tenant: TenantId, task_ids: Sequence[TaskId]) -> tuple[list[Approval], list[UsageRecorded]]:
+        """Return all approvals of tasks, decided or not, and their rows of the ledger, both oldest first."""
 
     async def last_change(self, tenant: TenantId, task_id: TaskId) -> ChangeId | None:
         """Return the id of the last Changes stored under a lease of the task, those apart that only add text.
@@ -225,7 +234,9 @@ class Store(Books, Protocol):
         """Return at most *limit* sessions that *owner* has with an instance, newest first."""
 
     async def erase(self, tenant: TenantId, session_id: SessionId) -> None:
-        """Remove a closed session without open tasks, with all its content; the ledger keeps its numbers.
+        """Remove a session without open tasks, with all that mentions it; the ledger keeps its numbers.
+
+        What mentions it: also answers that are kept for an Idempotency-Key and name it or a task of it.
 
         Raises SessionNotFound, or Stale while a task is open.
         """

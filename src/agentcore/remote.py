@@ -10,13 +10,13 @@ from collections.abc import Callable
 import structlog
 from attrs import field, frozen
 
-from agentcore.caller import Caller, Role
+from agentcore import access
+from agentcore.caller import Caller
 from agentcore.commands import Deliver
 from agentcore.errors import (
     CallbackUnverified,
     Conflict,
     HostNotAllowed,
-    InstanceNotFound,
     InvalidRequest,
     StoreUnavailable,
     TaskNotFound,
@@ -35,7 +35,6 @@ from agentcore.task import Task
 log = structlog.get_logger("agentcore.remote")
 TRIES = 10
 WINDOW_S = 300  # for the timestamp of a webhook; a repeat after it is still one of a task that has its reply
-MISSING = "There is no such instance."
 
 
 class Nowhere:
@@ -84,10 +83,13 @@ class Remote:
     async def add(
         self, caller: Caller, told: Told, *, instance_id: InstanceId | None = None, owner: str | None = None
     ) -> Instance:
-        """Register an instance of *owner*, else of the caller; raises HostNotAllowed, Conflict if the id is taken."""
-        caller.needs(Role.MEMBER)
-        if owner not in {None, caller.subject}:
-            caller.needs(Role.ADMIN)
+        """Register an instance of *owner*, else of the caller; raises HostNotAllowed, Conflict if the id is taken.
+
+        To choose its id, or another owner, is an admin's: who could choose would learn which ids there are.
+        """
+        access.act(caller)
+        if instance_id is not None or owner not in {None, caller.subject}:
+            access.administer(caller)
         at = self.house.clock.now()
         instance = Instance(
             id=instance_id or InstanceId(self.house.new_id()),
@@ -108,20 +110,19 @@ class Remote:
 
     async def instance(self, caller: Caller, instance_id: InstanceId) -> Instance:
         """Return an instance of the caller, or raise InstanceNotFound."""
-        found = await self.store.instance(caller.tenant_id, instance_id)
-        if found.owner != caller.subject:
-            raise InstanceNotFound(MISSING)
-        return found
+        access.look(caller)
+        return await self._own(caller, instance_id)
 
     async def instances(self, caller: Caller, limit: int) -> list[Instance]:
         """Return the caller's instances, newest first."""
+        access.look(caller)
         return await self.store.instances(caller.tenant_id, caller.subject, limit)
 
     async def change(self, caller: Caller, instance_id: InstanceId, told: Told) -> Instance:
         """Change an instance of the caller."""
-        caller.needs(Role.MEMBER)
+        access.act(caller)
         for _ in range(TRIES):
-            old = await self.instance(caller, instance_id)
+            old = await self._own(caller, instance_id)
             port = old.port if told.port is None else told.port
             host = old.host if told.host is None else told.host
             if told.host is not None or told.port is not None:  # an entry of the allow-list may name one port
@@ -136,20 +137,21 @@ class Remote:
 
     async def drop(self, caller: Caller, instance_id: InstanceId) -> Instance:
         """Remove an instance of the caller; its sessions stay, and nothing more can be asked in them of it."""
-        caller.needs(Role.MEMBER)
-        found = await self.instance(caller, instance_id)
+        access.act(caller)
+        found = await self._own(caller, instance_id)
         await self.store.drop_instance(caller.tenant_id, instance_id)
         return found
 
     async def webhook_key(self, caller: Caller, instance_id: InstanceId) -> bytes:
         """Return the key with which the bridge of the caller's instance may sign its callbacks."""
-        caller.needs(Role.MEMBER)
-        await self.instance(caller, instance_id)
+        access.act(caller)
+        await self._own(caller, instance_id)
         return self.seal.webhook_key(caller.tenant_id, instance_id)
 
     async def sessions(self, caller: Caller, instance_id: InstanceId, limit: int) -> list[SessionView]:
         """Return the caller's sessions with an instance of the caller, newest first."""
-        await self.instance(caller, instance_id)
+        access.look(caller)
+        await self._own(caller, instance_id)
         return await self.store.sessions_with(caller.tenant_id, caller.subject, instance_id, limit)
 
     async def called(self, caller: Caller, session: Session, engine: EngineName) -> InstanceId | None:
@@ -162,8 +164,11 @@ class Remote:
         if session.instance is None:
             detail = "That engine answers only in a session of an instance: POST /instances/{id}/tasks."
             raise InvalidRequest(detail, "engineType")
-        self.hosts.admit(*(await self.instance(caller, session.instance)).address)
+        self.hosts.admit(*(await self._own(caller, session.instance)).address)
         return session.instance
+
+    async def _own(self, caller: Caller, instance_id: InstanceId) -> Instance:
+        return access.own(caller, await self.store.instance(caller.tenant_id, instance_id))
 
     def _host(self, host: str | None, port: int | None) -> str | None:
         if host is None:

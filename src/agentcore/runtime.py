@@ -11,17 +11,17 @@ import structlog
 from anyio import move_on_after
 from attrs import define, evolve, frozen
 
-from agentcore import admission
+from agentcore import access, admission
 from agentcore.admission import OnBusy, Prompt
 from agentcore.asking import Ask, resolved
 from agentcore.books import EventId
-from agentcore.caller import Caller, Role
+from agentcore.caller import Caller
 from agentcore.changes import Changes, Logged, Receipt, ReceiptKey
 from agentcore.commands import Cancel, Decide
 from agentcore.errors import InvalidRequest, NotFound, SessionNotFound, ShuttingDown, StoreUnavailable
 from agentcore.events import OAuthPrompted, SessionRenamed
 from agentcore.house import Counts, House
-from agentcore.ids import ApprovalId, EngineName, SessionId, TaskId, TenantId
+from agentcore.ids import ApprovalId, EngineName, SessionId, TaskId
 from agentcore.instances import ENGINE as REMOTE
 from agentcore.lane import Lane
 from agentcore.lanes import Lanes
@@ -88,12 +88,12 @@ class Runtime:
         on_busy: OnBusy = OnBusy.INTERRUPT,
         keep: Keep | None = None,
     ) -> Accepted:
-        """Accept a prompt; a session that is unknown, or another tenant's, becomes a new one of the caller.
+        """Accept a prompt; a session that for the caller there is none becomes a new one of the caller.
 
         *keep* makes the receipt that is stored with it.  Raises UnknownEngine, EngineUnavailable, SessionClosed,
         SessionBusy, ToolNotAllowed; then nothing is stored.
         """
-        caller.needs(Role.MEMBER)
+        access.act(caller)
         self._must_be_open()
         session, is_new = await self._session_for(caller, session_id, ask)
         engine = ask.engine or session.engine
@@ -110,9 +110,9 @@ class Runtime:
 
         Raises TaskNotFound, TaskNotLive.
         """
-        caller.needs(Role.MEMBER)
+        access.act(caller)
         self._must_be_open()
-        old = (await self.store.task(caller.tenant_id, task_id)).task
+        old = access.seen_task(caller, await self.store.task(caller.tenant_id, task_id)).task
         session = (await self.store.session(caller.tenant_id, old.session_id)).session
         await self.remote.called(caller, session, old.engine)
         ask = evolve(ask, deadline_s=(old.deadline - old.created_at).total_seconds())
@@ -128,9 +128,9 @@ class Runtime:
     ) -> Accepted:
         """Accept what was said: it stops what is live and goes on with its parameters, or is a prompt like others.
 
-        A session that is unknown, or another tenant's, becomes a new voice session.  Raises as ``execute`` does.
+        A session that for the caller there is none becomes a new voice session.  Raises as ``execute`` does.
         """
-        caller.needs(Role.MEMBER)
+        access.act(caller)
         self._must_be_open()
         session, is_new = await self._session_for(caller, session_id, ask)
         _, turns = (session, []) if is_new else await self.store.open_turns(session.tenant_id, session.id)
@@ -167,7 +167,7 @@ class Runtime:
     async def _session_for(self, caller: Caller, session_id: SessionId | None, ask: Ask) -> tuple[Session, bool]:
         if session_id is not None:
             try:
-                session = (await self.store.session(caller.tenant_id, session_id)).session
+                session = access.seen(caller, await self.store.session(caller.tenant_id, session_id)).session
             except SessionNotFound:
                 log.info("session.unknown", tenant=caller.tenant_id)
             else:
@@ -195,17 +195,19 @@ class Runtime:
         abilities = self.house.engines.named(engine).abilities
         token = self.seal.oauth_token(caller.tenant_id, session.id)
         system = self.prompts.build(caller, session.id, instructions=ask.system_prompt, oauth_token=token)
-        return resolved(
+        prompt = resolved(
             ask, TaskId(self.house.new_id()), engine, abilities, system, inherited, self.policy.of(caller.tenant_id)
         )
+        return evolve(prompt, params=evolve(prompt.params, requester=caller.subject))
 
     # ----------------------------------------------------------------------------------------------------- tasks
     async def cancel(self, caller: Caller, task_id: TaskId, wait_s: float) -> tuple[TaskView, bool]:
         """Stop a task and wait until it has ended, at most *wait_s*; say whether it was over before."""
-        caller.needs(Role.MEMBER)
-        task = (await self.store.task(caller.tenant_id, task_id)).task
+        access.act(caller)
+        view = access.seen_task(caller, await self.store.task(caller.tenant_id, task_id))
+        task = view.task
         if task.is_final:
-            return TaskView(task=task), True
+            return view, True
         with self.house.bus.listen(caller.tenant_id, task.session_id) as ear:
             with self.lanes.at(caller.tenant_id, task.session_id) as lane:
                 await lane.obey(task_id, Cancel())
@@ -225,9 +227,10 @@ class Runtime:
         *,
         keep: Callable[[ApprovalId], Receipt | None] | None = None,
     ) -> ApprovalId:
-        """Approve or reject what a task waits for; raises TaskNotFound, ApprovalConflict."""
-        caller.needs(Role.APPROVER)
-        task = (await self.store.task(caller.tenant_id, task_id)).task
+        """Approve or reject what a task waits for; raises TaskNotFound, FourEyesRequired, ApprovalConflict."""
+        access.decide(caller)
+        view = access.seen_task(caller, await self.store.task(caller.tenant_id, task_id))
+        access.second_person(caller, view, four_eyes=self.policy.four_eyes)
         decided = ApprovalId("")
 
         def note(_: Turn, changes: Changes) -> Changes:
@@ -235,14 +238,13 @@ class Runtime:
             decided = changes.approvals[0].id  # what a decision decides stands before what follows from it
             return evolve(changes, receipt=keep(decided) if keep else None)
 
-        with self.lanes.at(caller.tenant_id, task.session_id) as lane:
+        with self.lanes.at(caller.tenant_id, view.task.session_id) as lane:
             await lane.obey(task_id, decision, note)
         return decided
 
     # -------------------------------------------------------------------------------------------------- sessions
     async def rename(self, caller: Caller, session_id: SessionId, title: str) -> SessionView:
         """Give a session another title."""
-        caller.needs(Role.MEMBER)
 
         async def decide() -> tuple[None, Changes]:
             at = self.house.clock.now()
@@ -251,23 +253,23 @@ class Runtime:
             log_ = (Logged(event=SessionRenamed(title)),)
             return None, evolve(changes, session=session.renamed(title, at), log=log_)
 
-        with await self._lane(caller.tenant_id, session_id) as lane:
+        with await self._acted(caller, session_id) as lane:
             await lane.change(decide)
         return await self.store.session(caller.tenant_id, session_id)
 
     async def close(self, caller: Caller, session_id: SessionId, *, erase: bool) -> SessionView:
-        """Close a session, cancelling what is open; with *erase*, remove its content when all has ended."""
-        caller.needs(Role.MEMBER)
+        """Close a session, cancelling what is open; with *erase*, remove all that mentions it when all has ended."""
 
         async def decide() -> tuple[None, Changes]:
             session, turns = await self.store.open_turns(caller.tenant_id, session_id)
             return None, admission.close(session, turns, self.house.clock.now())
 
-        with await self._lane(caller.tenant_id, session_id) as lane:
+        with await self._acted(caller, session_id) as lane:
             await lane.change(decide)
             view = await self.store.session(caller.tenant_id, session_id)
             if erase:
                 await self._erase(caller, lane)
+                view = evolve(view, session=evolve(view.session, title=""))  # this answer may be kept for a repeat
         return view
 
     async def _erase(self, caller: Caller, lane: Lane) -> None:
@@ -288,26 +290,32 @@ class Runtime:
 
         With *token*, the agent itself asks: it must be the token that its system prompt carries, and it is enough.
         """
-        tenant = caller.tenant_id if token is None else self.seal.consenter(token, session_id)
-        if tenant is None:
-            raise SessionNotFound("There is no such session.")
+        lane = await (self._acted(caller, session_id) if token is None else self._consenting(token, session_id))
         at = self.house.clock.now()
-        changes = Changes(tenant_id=tenant, session_id=session_id, at=at, log=(Logged(event=prompt),))
+        changes = Changes(tenant_id=lane.tenant, session_id=session_id, at=at, log=(Logged(event=prompt),))
 
         async def decide() -> tuple[None, Changes]:
             return None, changes
 
-        with await self._lane(tenant, session_id) as lane:
+        with lane:
             await lane.change(decide)
 
-    async def _lane(self, tenant: TenantId, session_id: SessionId) -> Lane:
+    async def _consenting(self, token: str, session_id: SessionId) -> Lane:
+        tenant = self.seal.consenter(token, session_id)
+        if tenant is None:
+            raise SessionNotFound("There is no such session.")
         await self.store.session(tenant, session_id)
         return self.lanes.at(tenant, session_id)
+
+    async def _acted(self, caller: Caller, session_id: SessionId) -> Lane:
+        access.act(caller)
+        access.seen(caller, await self.store.session(caller.tenant_id, session_id))
+        return self.lanes.at(caller.tenant_id, session_id)
 
     # --------------------------------------------------------------------------------------------------- engines
     async def switch_engine(self, caller: Caller, engine: EngineName) -> None:
         """Choose the engine of the tenant's new sessions; raises UnknownEngine, EngineUnavailable."""
-        caller.needs(Role.ADMIN)
+        access.administer(caller)
         if engine == REMOTE:
             raise InvalidRequest("A remote agent is one person's: it cannot be the tenant's default.", "engineType")
         self.house.engines.named(engine)
@@ -316,7 +324,7 @@ class Runtime:
     # ---------------------------------------------------------------------------------------------------- usage
     async def redeliver(self, caller: Caller, event: EventId) -> None:
         """Send a usage event again that was given up; raises NotFound if there is none such."""
-        caller.needs(Role.ADMIN)
+        access.administer(caller)
         if not await self.store.redeliver(caller.tenant_id, event):
             raise NotFound("There is no such event that was given up.")
 

@@ -249,6 +249,7 @@ class TaskParams:
     model: str | None = None  #: None: the engine's default.
     on_crash: OnCrash = OnCrash.FAIL
     instance: InstanceId | None = None  #: The remote agent that answers; None: an engine of this server.
+    requester: str | None = None  #: Subject of who asked; None: not noted, as before this was: the session's owner.
 
 
 @frozen(kw_only=True)

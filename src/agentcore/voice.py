@@ -13,8 +13,9 @@ import structlog
 from anyio import CancelScope
 from attrs import frozen
 
+from agentcore import access
 from agentcore.books import GroupBy, UsageRecorded
-from agentcore.caller import Caller, Role
+from agentcore.caller import Caller
 from agentcore.errors import OverLimit, SttUnavailable
 from agentcore.ids import EngineName, TaskId
 from agentcore.ports import Clock, Store
@@ -43,7 +44,7 @@ class Voice:
 
         Raises SttUnavailable, OverLimit, UnsupportedMedia, TooLarge.
         """
-        caller.needs(Role.MEMBER)
+        access.act(caller)
         if self.transcriber is None:
             raise SttUnavailable("Speech to text is not set up here: set AGENTCORE_STT.")
         await self._must_be_within_its_time(caller)

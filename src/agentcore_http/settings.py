@@ -45,6 +45,14 @@ def _number(value: object) -> float:
     return number
 
 
+def _flag(value: object) -> bool:
+    words = {"true": True, "false": False}
+    found = words.get(str(value).lower())
+    if found is None:
+        raise ValueError("true or false")
+    return found
+
+
 def _words(value: object) -> tuple[str, ...]:
     if isinstance(value, list):
         return tuple(_text(word) for word in value)
@@ -219,6 +227,9 @@ class Settings:
         table="tools",
     )
     tools_approval_seconds: float | None = _setting(_number, "Time a person has to decide; 3600.", table="tools")
+    tools_four_eyes: bool | None = _setting(
+        _flag, "`true`: who asked for a task may not approve what it waits for; false.", table="tools"
+    )
     tools_call_seconds: float | None = _setting(_number, "Time one call of a tool may take; 120.", table="tools")
     stt: Literal["openai", "faster_whisper"] | None = _setting(
         _stt, "Who listens to recordings: `openai` or `faster_whisper`; absent: nobody."

@@ -234,6 +234,7 @@ def policy(settings: Settings) -> Policy:
         default=settings.tools_approval or Rule.ASK,
         rules=settings.tools_rules or {},
         approval_s=settings.tools_approval_seconds or APPROVAL_S,
+        four_eyes=bool(settings.tools_four_eyes),
         tenants={TenantId(tenant): rules for tenant, rules in (settings.tools_tenants or {}).items()},
     )
 

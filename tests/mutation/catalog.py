@@ -43,7 +43,9 @@ TOOLS = Look(
 )
 REMOTE = Look(("tests/hazards/test_r_remote.py", "tests/hazards/test_r_callbacks.py"), "memory", whole=True)
 NODES = Look(("tests/hazards/test_c_liveness.py",), "memory and is_cancelled", whole=True)
+ACCESS = Look(("tests/core/test_access.py",))
 VOICE = Look(("tests/hazards/test_voice.py",), "memory and not I1_", whole=True)
+TAKEOUT = Look(("tests/hazards/test_export_and_erase.py",), "memory", whole=True)
 BILLING = Look(("tests/hazards/test_b_billing.py",), "memory and B2", whole=True)
 
 DOMAIN: Mapping[str, tuple[Look, ...]] = {
@@ -52,6 +54,7 @@ DOMAIN: Mapping[str, tuple[Look, ...]] = {
         (CORE, MEMORY, SEEDS),
     ),
     **dict.fromkeys(("policy", "canonical", "calls"), (TOOLS,)),
+    "access": (ACCESS,),
 }
 STORES: Mapping[str, tuple[Look, ...]] = {
     **dict.fromkeys(("memory/state", "memory/store", "memory/leases", "memory/books"), (MEMORY, SEEDS)),
@@ -72,6 +75,7 @@ SHELL: Mapping[str, tuple[Look, ...]] = {
     "remote": (BY_HAND, REMOTE),
     "feed": (BY_HAND, SEEDS, STREAMS),
     "relay": (BY_HAND, BILLING),
+    "takeout": (TAKEOUT,),
 }
 
 #: What decides nothing about a task, a lease or a log: values, their codecs, and processes.  The rest is above.

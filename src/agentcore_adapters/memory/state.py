@@ -175,6 +175,14 @@ class State:
         """Answer a reserved key, once; raises KeyInFlight if it is not its holder's any more."""
         self.must_hold(receipt.key).receipt = receipt
 
+    def forget_receipts(self, tenant: TenantId, ids: Iterable[str]) -> None:
+        """Drop answers that name one of *ids*."""
+        ids = tuple(ids)
+        for place, slot in list(self.slots.items()):
+            said = (slot.key.route + slot.receipt.body).lower() if slot.receipt else ""
+            if slot.key.tenant_id == tenant and any(name in said for name in ids):
+                del self.slots[place]
+
     def must_hold(self, key: ReceiptKey) -> Slot:
         """Return the slot that *key* has reserved, or raise KeyInFlight."""
         slot = self.slots.get(slot_of(key))

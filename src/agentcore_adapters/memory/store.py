@@ -6,6 +6,8 @@ from datetime import datetime, timedelta
 from anyio.lowlevel import checkpoint
 from attrs import evolve, field, frozen
 
+from agentcore.approval import Approval
+from agentcore.books import UsageRecorded
 from agentcore.changes import Blob, Changes, Conversation, Receipt, ReceiptKey
 from agentcore.errors import InstanceNotFound, KeyInFlight, KeyReused
 from agentcore.follow import Page
@@ -39,10 +41,13 @@ class MemoryStore(MemoryBooks):
         await checkpoint()
         return _view(self.state.shelf(tenant, session_id))
 
-    async def sessions(self, tenant: TenantId, before: tuple[datetime, str] | None, limit: int) -> list[SessionView]:
+    async def sessions(
+        self, tenant: TenantId, before: tuple[datetime, str] | None, limit: int, *, owner: str | None = None
+    ) -> list[SessionView]:
         """Return sessions, newest first."""
         await checkpoint()
-        shelves = [shelf for (owner, _), shelf in self.state.shelves.items() if owner == tenant]
+        shelves = [shelf for (holder, _), shelf in self.state.shelves.items() if holder == tenant]
+        shelves = [shelf for shelf in shelves if owner in {None, shelf.session.owner}]
         shelves.sort(key=_age, reverse=True)
         return [_view(shelf) for shelf in shelves if before is None or _age(shelf) < before][:limit]
 
@@ -56,6 +61,14 @@ class MemoryStore(MemoryBooks):
         await checkpoint()
         tasks = sorted(self.state.shelf(tenant, session_id).tasks.values(), key=lambda task: task.number)
         return [self._task_view(tenant, task.id) for task in tasks if task.number > after][:limit]
+
+    async def records(self, tenant: TenantId, task_ids: Sequence[TaskId]) -> tuple[list[Approval], list[UsageRecorded]]:
+        """Return the approvals of tasks, and their rows of the ledger."""
+        await checkpoint()
+        shelves = [shelf for (holder, _), shelf in self.state.shelves.items() if holder == tenant]
+        approvals = [a for shelf in shelves for a in shelf.approvals.values() if a.task_id in task_ids]
+        ledger = [row for task_id in task_ids for row in self.state.ledger.get((tenant, task_id), [])]
+        return sorted(approvals, key=lambda a: (a.created_at, a.id)), sorted(ledger, key=lambda r: (r.at, r.record.key))
 
     async def turn(self, tenant: TenantId, task_id: TaskId) -> Turn:
         """Return a task with all that deciding needs."""
@@ -240,6 +253,8 @@ class MemoryStore(MemoryBooks):
             del self.state.blobs[tenant, sha256]
         for task_id in shelf.tasks:
             del self.state.where[tenant, task_id]
+            self.state.calls.pop((tenant, task_id), None)
+        self.state.forget_receipts(tenant, [session_id, *shelf.tasks])
 
     async def ping(self) -> None:
         """Answer."""
@@ -247,7 +262,7 @@ class MemoryStore(MemoryBooks):
 
     def _task_view(self, tenant: TenantId, task_id: TaskId) -> TaskView:
         turn = self.state.turn(tenant, task_id)
-        return TaskView(task=turn.task, approvals=turn.pending, usage=turn.usage)
+        return TaskView(task=turn.task, owner=turn.session.owner, approvals=turn.pending, usage=turn.usage)
 
 
 def _view(shelf: Shelf) -> SessionView:

@@ -10,6 +10,8 @@ from typing import Any, LiteralString
 from attrs import evolve, frozen
 from psycopg.rows import DictRow
 
+from agentcore.approval import Approval
+from agentcore.books import UsageRecorded
 from agentcore.changes import Blob, Conversation
 from agentcore.errors import InstanceNotFound, SessionNotFound, TaskNotFound
 from agentcore.follow import Page
@@ -77,10 +79,14 @@ class Reads(PostgresBooks):
         found, activity = await self.database.read(tenant, (sql.SESSION, place), (sql.ACTIVITY, place))
         return _view(_must(found), row_of(activity))
 
-    async def sessions(self, tenant: TenantId, before: tuple[datetime, str] | None, limit: int) -> list[SessionView]:
+    async def sessions(
+        self, tenant: TenantId, before: tuple[datetime, str] | None, limit: int, *, owner: str | None = None
+    ) -> list[SessionView]:
         """Return sessions, newest first."""
         at, last = before or (None, None)
-        (found,) = await self.database.read(tenant, (sql.SESSIONS, (tenant, at, at, last, limit)))
+        page = (at, at, last, limit)
+        statement = (sql.SESSIONS, (tenant, *page)) if owner is None else (sql.SESSIONS_OF, (tenant, owner, *page))
+        (found,) = await self.database.read(tenant, statement)
         return [_view(row, {"status": row["activity"]}) for row in found]
 
     async def sessions_with(
@@ -124,6 +130,7 @@ class Reads(PostgresBooks):
         return [
             TaskView(
                 task=rows.task(row),
+                owner=row["owner_sub"],
                 approvals=tuple(
                     approval
                     for approval in map(rows.approval, _of(TaskId(str(row["id"])), approvals))
@@ -133,6 +140,14 @@ class Reads(PostgresBooks):
             )
             for row in found
         ]
+
+    async def records(self, tenant: TenantId, task_ids: Sequence[TaskId]) -> tuple[list[Approval], list[UsageRecorded]]:
+        """Return the approvals of tasks, and their rows of the ledger."""
+        ids = list(task_ids)
+        approvals, ledger = await self.database.read(
+            tenant, (sql.APPROVALS, (tenant, ids)), (sql.LEDGER, (tenant, ids))
+        )
+        return [rows.approval(row) for row in approvals], [rows.recorded(row) for row in ledger]
 
     async def turn(self, tenant: TenantId, task_id: TaskId) -> Turn:
         """Return a task with all that deciding needs."""
@@ -231,7 +246,7 @@ class Reads(PostgresBooks):
         turn = turn_of(view.session, task, read) if task else None
         return Snapshot(
             view=view,
-            task=TaskView(task=turn.task, approvals=turn.pending, usage=turn.usage) if turn else None,
+            task=_task_view(turn) if turn else None,
             said=turn.said if turn else (),
             page=_page(read[0], oldest, driven),
         )
@@ -269,6 +284,10 @@ def _must(found: list[DictRow]) -> DictRow:
 def _view(row: DictRow, activity: dict[str, Any] | None) -> SessionView:
     status = activity["status"] if activity else None
     return SessionView(session=rows.session(row), activity=TaskStatus(status) if status else None)
+
+
+def _task_view(turn: Turn) -> TaskView:
+    return TaskView(task=turn.task, owner=turn.session.owner, approvals=turn.pending, usage=turn.usage)
 
 
 def _page(head: list[DictRow], oldest: list[DictRow], driven: list[DictRow]) -> Page:

@@ -168,13 +168,20 @@ def usage(row: Row) -> Usage:
 
 def delivery(row: Row) -> Delivery:
     """Read an event of the outbox, with its row of the ledger."""
+    state = DeliveryState.PENDING if row["due_at"] is not None else DeliveryState.DEAD
+    state = DeliveryState.DELIVERED if row["delivered_at"] is not None else state
+    return Delivery(event=recorded(row), state=state, attempts=row["attempts"], error=row["error"])
+
+
+def recorded(row: Row) -> UsageRecorded:
+    """Read one row of the ledger, with what it belongs to."""
     record = UsageRecord(
         key=row["call_key"],
         usage=usage(row),
         outcome=Outcome(row["outcome"]),
         provider_message_id=row["provider_message_id"],
     )
-    event = UsageRecorded(
+    return UsageRecorded(
         tenant_id=TenantId(row["tenant_id"]),
         session_id=SessionId(str(row["session_id"])) if row["session_id"] is not None else None,
         task_id=TaskId(str(row["task_id"])),
@@ -182,9 +189,6 @@ def delivery(row: Row) -> Delivery:
         record=record,
         at=row["created_at"],
     )
-    state = DeliveryState.PENDING if row["due_at"] is not None else DeliveryState.DEAD
-    state = DeliveryState.DELIVERED if row["delivered_at"] is not None else state
-    return Delivery(event=event, state=state, attempts=row["attempts"], error=row["error"])
 
 
 def totals(row: Row) -> Totals:

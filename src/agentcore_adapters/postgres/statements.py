@@ -93,6 +93,12 @@ ERASE_EVENTS = "DELETE FROM session_event WHERE tenant_id = %s AND session_id = 
 ERASE_CALLS = """
     DELETE FROM provider_call WHERE tenant_id = %s AND task_id IN
       (SELECT id FROM task WHERE tenant_id = %s AND session_id = %s)"""
+ERASE_RECEIPTS = """
+    DELETE FROM idempotency_key WHERE ctid = ANY (ARRAY(
+      SELECT k.ctid FROM idempotency_key k
+      WHERE k.tenant_id = %s AND k.status IS NOT NULL AND EXISTS (
+        SELECT FROM regexp_matches(lower(k.route || ' ' || k.body), '[0-9a-f]{8}-[0-9a-f-]{27}', 'g') AS m
+        WHERE m[1] = ANY (%s))))"""
 BLOB_REFS = "SELECT sha256 FROM blob_ref WHERE tenant_id = %s AND session_id = %s"
 ERASE_BLOBS = """
     DELETE FROM blob b WHERE b.tenant_id = %s AND b.sha256 = ANY (%s)
@@ -145,20 +151,18 @@ VIEWS = """
                  AND t.completed_at IS NULL
                  ORDER BY t.status IN ('running', 'awaiting_approval', 'cancelling') DESC LIMIT 1) AS activity
     FROM session s"""
-SESSIONS = (
-    VIEWS
-    + """
-    WHERE s.tenant_id = %s AND (%s::timestamptz IS NULL OR (s.created_at, s.id) < (%s::timestamptz, %s::uuid))
+SESSION_PAGE = """ AND (%s::timestamptz IS NULL OR (s.created_at, s.id) < (%s::timestamptz, %s::uuid))
     ORDER BY s.created_at DESC, s.id DESC LIMIT %s"""
-)
+SESSIONS = VIEWS + " WHERE s.tenant_id = %s" + SESSION_PAGE
+SESSIONS_OF = VIEWS + " WHERE s.tenant_id = %s AND s.owner_sub = %s" + SESSION_PAGE
 SESSIONS_WITH = (
     VIEWS
     + """ WHERE s.tenant_id = %s AND s.instance_id = %s AND s.owner_sub = %s
           ORDER BY s.created_at DESC, s.id DESC LIMIT %s"""
 )
-TASK = "SELECT * FROM task WHERE tenant_id = %s AND id = %s"
-TASKS = """
-    SELECT * FROM task WHERE tenant_id = %s AND session_id = %s AND number > %s ORDER BY number LIMIT %s"""
+OWNED_TASK = "SELECT t.*, s.owner_sub FROM task t JOIN session s ON s.tenant_id = t.tenant_id AND s.id = t.session_id"
+TASK = OWNED_TASK + " WHERE t.tenant_id = %s AND t.id = %s"
+TASKS = OWNED_TASK + " WHERE t.tenant_id = %s AND t.session_id = %s AND t.number > %s ORDER BY t.number LIMIT %s"
 OPEN_TASKS = """
     SELECT * FROM task WHERE tenant_id = %s AND session_id = %s AND completed_at IS NULL
     ORDER BY started_at IS NULL, priority DESC, number"""
@@ -180,6 +184,7 @@ SAID = """
       AND v.seq > spoken.after AND v.event ->> 'type' IN ('text_said', 'tool_use', 'task_requeued', 'reply_delivered')
     WHERE k.tenant_id = %s AND k.session_id = %s AND k.id = ANY (%s::uuid[])
     ORDER BY v.seq"""
+TASK_IDS = "SELECT id FROM task WHERE tenant_id = %s AND session_id = %s"
 SESSION_OF = "SELECT session_id FROM task WHERE tenant_id = %s AND id = %s"
 LAST_CHANGE = "SELECT change_id FROM task WHERE tenant_id = %s AND id = %s FOR UPDATE"
 HISTORY = """

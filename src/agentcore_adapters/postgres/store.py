@@ -135,15 +135,18 @@ class PostgresStore(Reads):
         """Remove a session with all its content; the ledger stays."""
 
         async def work(transaction: Transaction) -> None:
-            session, tasks, refs = await transaction.arrive(
+            session, tasks, refs, ids = await transaction.arrive(
                 await transaction.send(sql.LOCK_SESSION, tenant, session_id),
                 await transaction.send(sql.OPEN_TASKS, tenant, session_id),
                 await transaction.send(sql.BLOB_REFS, tenant, session_id),
+                await transaction.send(sql.TASK_IDS, tenant, session_id),
             )
             if not session:
                 raise SessionNotFound("There is no such session.")
             if tasks:
                 raise Stale("A task of the session is still open.")
+            names = [session_id, *(str(row["id"]) for row in ids)]
+            await transaction.send(sql.ERASE_RECEIPTS, tenant, names)
             await transaction.send(sql.ERASE_EVENTS, tenant, session_id)
             await transaction.send(sql.ERASE_CALLS, tenant, tenant, session_id)
             await transaction.send(sql.ERASE_SESSION, tenant, session_id)

@@ -8,6 +8,7 @@ from typing import Annotated
 
 from litestar import Response, delete, get, patch, post
 from litestar.params import FromPath, FromQuery, QueryParameter
+from litestar.response import Stream
 
 from agentcore.caller import Caller
 from agentcore.errors import InvalidRequest, NotFound, SessionNotFound
@@ -17,7 +18,7 @@ from agentcore_http.auth.identifier import AGENT_TOKEN
 from agentcore_http.idempotency import Keeper, once
 from agentcore_http.routes.context import CALLER_OR_AGENT, Req, caller_of, runtime_of
 from agentcore_http.routes.openapi import accepting, json_response
-from agentcore_http.wire import answers, requests
+from agentcore_http.wire import answers, ndjson, requests
 
 CREATED, OK = 201, 200
 AGENT = "agent"  # the subject under which an agent's Idempotency-Keys are kept
@@ -25,10 +26,20 @@ Limit = Annotated[int, QueryParameter(ge=1, le=200)]
 
 
 @get("/sessions")
-async def index(request: Req, cursor: FromQuery[str | None] = None, limit: Limit = 50) -> Response[bytes]:
-    """List sessions, newest first."""
+async def index(
+    request: Req,
+    cursor: FromQuery[str | None] = None,
+    limit: Limit = 50,
+    owner: FromQuery[str | None] = None,
+    *,
+    everybody: Annotated[bool, QueryParameter(name="all")] = False,
+) -> Response[bytes]:
+    """List the caller's sessions, newest first; an operator may ask for those of an ``owner``, or for ``all``."""
+    if everybody and owner is not None:
+        raise InvalidRequest("Ask for the sessions of one owner or for all, not for both.", "owner")
     before = _session_cursor(cursor) if cursor else None
-    views = await runtime_of(request).views.sessions(caller_of(request), before, limit + 1)
+    caller, views_ = caller_of(request), runtime_of(request).views
+    views = await views_.sessions(caller, before, limit + 1, owner=owner, everybody=everybody)
     more = views[limit - 1].session if len(views) > limit else None
     following = None
     if more is not None:
@@ -61,6 +72,19 @@ async def close(request: Req, session_id: FromPath[str], *, erase: FromQuery[boo
         return OK, answers.session(await runtime.close(caller, requests.session_id(session_id), erase=erase))
 
     return await once(runtime, caller, request, work)
+
+
+@get("/sessions/{session_id:str}/export")
+async def export(request: Req, session_id: FromPath[str]) -> Stream:
+    """Hand out all that a session holds, a line each; the last line says that it is all."""
+    found = requests.session_id(session_id)
+    taken = await runtime_of(request).views.takeout(caller_of(request), found)
+    headers = {
+        "Cache-Control": "no-store",
+        "Content-Disposition": f'attachment; filename="session-{found}.ndjson"',
+        "X-Content-Type-Options": "nosniff",
+    }
+    return Stream(ndjson.lines(taken), media_type=ndjson.MEDIA_TYPE, headers=headers)
 
 
 @get("/sessions/{session_id:str}/messages")
@@ -132,4 +156,4 @@ def _pair(text: str) -> tuple[int, int]:
     return int(match[1]), int(match[2] or 0)
 
 
-HANDLERS = (index, show, rename, close, messages, tasks, oauth_trigger)
+HANDLERS = (index, show, rename, close, export, messages, tasks, oauth_trigger)

@@ -5,12 +5,12 @@ import hashlib
 import pytest
 from attrs import evolve
 
-from agentcore.changes import Blob
+from agentcore.changes import Blob, Receipt
 from agentcore.errors import SessionNotFound, TaskNotFound
 from agentcore.events import CallOpened, Finished, TextDelta
 from agentcore.messages import FilePart
 from agentcore.ports import Leases, Stale, Store
-from agentcore.testing.making import OTHER, TENANT, a_prompt, a_talk
+from agentcore.testing.making import OTHER, TENANT, a_key, a_prompt, a_talk, an_id
 
 
 class ErasingContract:
@@ -61,6 +61,38 @@ class ErasingContract:
         await erased.say(grant.turn, grant.lease, Finished())
         await store.erase(*erased.place)
         assert (await store.turn(TENANT, turn.task.id)).call == turn.call
+
+    async def test_erasing_forgets_what_was_answered_about_it(self, store: Store, leases: Leases) -> None:
+        erased, other = a_talk(store, leases), a_talk(store, leases)
+        ids: list[str] = [erased.session.id]
+        for _ in range(10):
+            ids.append((await erased.admit()).id)
+            grant = await erased.take()
+            await erased.say(grant.turn, grant.lease, Finished())
+        about = {
+            "by task": ("POST /tasks", f'{{"taskId":"{ids[-1]}"}}'),
+            "by session": ("POST /tasks", f'{{"sessionId":"{ids[0]}"}}'),
+            "by route": (f"DELETE /sessions/{ids[0].upper()}", "{}"),
+            "another's": ("POST /tasks", f'{{"sessionId":"{other.session.id}","taskId":"{an_id()}"}}'),
+        }
+        await other.admit()
+        keys = {name: evolve(a_key(name), route=route) for name, (route, _) in about.items()}
+        theirs = evolve(a_key(tenant=OTHER), route=f"DELETE /sessions/{ids[0]}")
+        await a_talk(store, leases, OTHER).admit()
+        for key, body in [*((keys[name], body) for name, (_, body) in about.items()), (theirs, ids[0])]:
+            assert await store.begin(key) is None
+            await store.keep(Receipt(key=key, status=200, body=body))
+        asking = evolve(a_key("asking"), route=f"DELETE /sessions/{ids[0]}")
+        assert await store.begin(asking) is None
+        await store.erase(*erased.place)
+        await store.keep(Receipt(key=asking, status=200, body="{}"))  # whoever asks still holds its key
+        assert {name: await store.begin(key) is not None for name, key in keys.items()} == {
+            "by task": False,
+            "by session": False,
+            "by route": False,
+            "another's": True,
+        }
+        assert await store.begin(theirs) is not None
 
     async def test_erasing_looks_at_no_other_tenant(self, store: Store, leases: Leases) -> None:
         data = b"%PDF-1.7 the same for two"

@@ -7,12 +7,14 @@ from attrs import evolve
 
 from agentcore.commands import Cancel
 from agentcore.errors import SessionNotFound, TaskNotFound
-from agentcore.events import Broke, Ended, Finished, TextDelta, ToolResult, ToolUse
+from agentcore.events import Broke, CallClosed, CallOpened, Ended, Finished, TextDelta, ToolResult, ToolUse
 from agentcore.ids import EngineName
 from agentcore.messages import Role, TextPart
 from agentcore.ports import Leases, Store
+from agentcore.session import Session
 from agentcore.task import Decision, ErrorCode, TaskStatus
 from agentcore.testing.making import OTHER, TENANT, Talk, a_prompt, a_session, a_talk, an_approval, now
+from agentcore.usage import Usage
 
 
 class ReadingContract:
@@ -52,6 +54,50 @@ class ReadingContract:
         rest = await store.sessions(TENANT, (last.created_at, last.id), 3)
         assert [view.session.id for view in first + rest] == [session.id for session in expected]
         assert {view.activity for view in first} == {TaskStatus.QUEUED}
+
+    async def test_an_owners_sessions_are_paged_alone(self, store: Store, leases: Leases) -> None:
+        at = now()
+        made: list[Session] = []
+        for i in range(6):
+            owner = "somebody" if i % 2 else "another"
+            talk = Talk(store, leases, evolve(a_session(at=at + timedelta(seconds=i)), owner=owner))
+            await talk.admit()
+            made.insert(0, talk.session)
+        for owner in ("somebody", "another"):
+            mine = [session.id for session in made if session.owner == owner]
+            first = await store.sessions(TENANT, None, 2, owner=owner)
+            last = first[-1].session
+            rest = await store.sessions(TENANT, (last.created_at, last.id), 2, owner=owner)
+            assert [view.session.id for view in first + rest] == mine
+        assert await store.sessions(TENANT, None, 10, owner="nobody") == []
+        assert await store.sessions(OTHER, None, 10, owner="somebody") == []
+
+    async def test_a_task_names_the_owner_of_its_session(self, store: Store, leases: Leases) -> None:
+        talk = Talk(store, leases, evolve(a_session(), owner="whose it is"))
+        task = await talk.admit()
+        snapshot = await store.snapshot(*talk.place)
+        views = [await store.task(TENANT, task.id), *await store.tasks(*talk.place, 0, 10), snapshot.task]
+        assert [view.owner for view in views if view is not None] == ["whose it is"] * 3
+
+    async def test_records_are_all_approvals_and_all_that_was_paid(self, store: Store, leases: Leases) -> None:
+        talk, other = a_talk(store, leases), a_talk(store, leases)
+        for each in (other, talk):
+            await each.admit()
+            grant = await each.take()
+            opened = CallOpened(model="m", input_tokens=3)
+            turn, _ = await each.say(grant.turn, grant.lease, opened, an_approval(), an_approval(tool_use_id="2"))
+            first = turn.approvals[0].decided(Decision.APPROVED, now(), by="me")
+            await store.commit(evolve(turn.nothing(now()), approvals=(first,)))
+            turn = await store.turn(TENANT, turn.task.id)
+            turn, _ = await each.say(turn, grant.lease, CallClosed(usage=Usage(model="m", input_tokens=3)))
+        approvals, ledger = await store.records(TENANT, [turn.task.id])
+        assert approvals == list((await store.turn(TENANT, turn.task.id)).approvals)
+        assert [approval.decision for approval in approvals] == [Decision.APPROVED, None]
+        assert [(row.task_id, row.session_id, row.record.usage.input_tokens) for row in ledger] == [
+            (turn.task.id, talk.session.id, 3)
+        ]
+        assert await store.records(OTHER, [turn.task.id]) == ([], [])
+        assert await store.records(TENANT, []) == ([], [])
 
     async def test_activity_is_read_off_the_tasks(self, store: Store, leases: Leases) -> None:
         talk = a_talk(store, leases)

@@ -1,0 +1,36 @@
+"""People with roles, in mode ``none``: there everybody has all, unless a header of the tests says which."""
+
+from collections.abc import Iterable, Mapping
+
+import pytest
+from attrs import evolve
+
+from agentcore.caller import Caller, Role
+from agentcore_http.auth import none
+from tests.support.server import Served
+
+ROLES = "x-test-roles"
+EVERYTHING = tuple(Role)
+VIEWER = (Role.VIEWER,)
+MEMBER = (Role.VIEWER, Role.MEMBER)
+APPROVER = (Role.VIEWER, Role.MEMBER, Role.APPROVER)
+OPERATOR = (Role.VIEWER, Role.MEMBER, Role.OPERATOR)
+DECIDING_OPERATOR = (*APPROVER, Role.OPERATOR)
+
+
+def roles_by_header(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a request say which roles its caller has."""
+    believed = none.caller_of
+
+    def caller_of(headers: Mapping[str, str]) -> Caller:
+        caller = believed(headers)
+        said = headers.get(ROLES)
+        return caller if said is None else evolve(caller, roles=frozenset(Role(word) for word in said.split()))
+
+    monkeypatch.setattr(none, "caller_of", caller_of)
+
+
+def someone(served: Served, subject: str, roles: Iterable[Role] = MEMBER, tenant: str = "acme") -> Served:
+    """Return hands that act as a person with these roles and no others."""
+    headers = {"X-Tenant-Id": tenant, "X-User-Id": subject, ROLES: " ".join(roles)}
+    return Served(served.url, served.runtime, served.engine, served.other, served.http, headers)
