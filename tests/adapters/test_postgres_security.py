@@ -82,13 +82,13 @@ def test_text_waits_for_whoever_changes_the_epoch(addresses: tuple[str, str], ow
         other.rollback()
 
 
-def test_row_security_binds_every_table_of_tenants(owner: Connection) -> None:
+def test_SEC06_row_security_binds_every_table_of_tenants(owner: Connection) -> None:
     tables = tables_of_tenants(owner)
     assert len(tables) >= 12
     assert all(tables.values()), tables
 
 
-def test_without_a_tenant_there_are_no_rows(owner: Connection, service: Connection) -> None:
+def test_SEC06_without_a_tenant_there_are_no_rows(owner: Connection, service: Connection) -> None:
     for tenant in (None, "", "b"):
         for table in tables_of_tenants(owner).keys() - {"tenant"}:
             become(service, "agentcore_app", tenant)
@@ -100,7 +100,7 @@ def test_without_a_tenant_there_are_no_rows(owner: Connection, service: Connecti
     assert service.execute("SELECT count(*) FROM task").fetchone() == (3,)
 
 
-def test_nobody_writes_for_another_tenant(service: Connection) -> None:
+def test_SEC06_nobody_writes_for_another_tenant(service: Connection) -> None:
     become(service, "agentcore_app", "b")
     with pytest.raises(pg.InsufficientPrivilege):
         service.execute(SESSION.format(NONE, "active").encode())
@@ -109,7 +109,7 @@ def test_nobody_writes_for_another_tenant(service: Connection) -> None:
     assert service.execute("DELETE FROM session").rowcount == 0
 
 
-def test_the_login_itself_may_do_nothing(owner: Connection, service: Connection) -> None:
+def test_SEC06_the_login_itself_may_do_nothing(owner: Connection, service: Connection) -> None:
     for table in tables_of_tenants(owner):
         service.rollback()
         with pytest.raises(pg.InsufficientPrivilege):
@@ -135,7 +135,7 @@ def test_each_role_may_do_what_is_written_here(owner: Connection) -> None:
 
 
 @pytest.mark.parametrize("role", ["agentcore_app", "agentcore_worker"])
-def test_the_log_the_messages_and_the_ledger_are_append_only(service: Connection, role: str) -> None:
+def test_SEC06_the_log_the_messages_and_the_ledger_are_append_only(service: Connection, role: str) -> None:
     updates = [f"UPDATE {table} SET created_at = now()" for table in APPEND_ONLY]
     for statement in (*updates, "DELETE FROM usage_record", "TRUNCATE usage_record"):
         become(service, role, "a")
@@ -143,7 +143,7 @@ def test_the_log_the_messages_and_the_ledger_are_append_only(service: Connection
             service.execute(statement.encode())
 
 
-def test_the_app_cannot_reach_a_partition_past_its_row_security(owner: Connection, service: Connection) -> None:
+def test_SEC06_the_app_cannot_reach_a_partition_past_its_row_security(owner: Connection, service: Connection) -> None:
     partitions = owner.execute(
         "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = 'session_event'::regclass"
     ).fetchall()
@@ -152,8 +152,3 @@ def test_the_app_cannot_reach_a_partition_past_its_row_security(owner: Connectio
         become(service, "agentcore_app", "a")
         with pytest.raises(pg.InsufficientPrivilege):
             service.execute(f"SELECT FROM {partition}".encode())
-
-
-def test_no_function_runs_with_its_owners_rights(owner: Connection) -> None:
-    owners = "SELECT proname FROM pg_proc WHERE pronamespace = 'agentcore'::regnamespace AND prosecdef"
-    assert owner.execute(owners).fetchall() == []

@@ -92,7 +92,7 @@ async def operations(served: Served) -> list[Operation]:
         for variant in _variants(method.upper(), path.removeprefix(API), operation)
     ]
     assert len({(each.method, each.path) for each in found}) >= 30
-    return found
+    return sorted(found, key=lambda each: MADE in each.slots)  # last: then there is one of that id, of one's own
 
 
 def _variants(method: str, path: str, operation: Json) -> Iterator[Operation]:

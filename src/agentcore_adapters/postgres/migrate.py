@@ -25,6 +25,8 @@ PATIENCE = "SET LOCAL lock_timeout = '3s'"  # who waits for a lock on a table st
 PLACE = "SET LOCAL search_path = agentcore"  # else it is only found by an owner of that name
 TRIES, RETRY_S = 20, 0.5
 OPTIONS = "-c client_encoding=UTF8 -c statement_timeout=0 -c idle_in_transaction_session_timeout=60s"
+SERVICE = "agentcore_service"  # the login of the server, where there is one beside the owner
+UNBOUND = "SELECT rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = current_user"
 SERVICE_ROLES = ("agentcore_app", "agentcore_worker")
 
 
@@ -33,8 +35,8 @@ def folder_of_ours() -> Traversable:
     return files("agentcore_adapters.postgres") / "migrations"
 
 
-async def migrate(dsn_owner: str, folder: Traversable | None = None, service: str = "agentcore_service") -> list[str]:
-    """Apply what is missing and return the names; the role *service*, if it exists, may then use the schema.
+async def migrate(dsn_owner: str, folder: Traversable | None = None, service: str = SERVICE) -> list[str]:
+    """Apply what is missing and return the names; *service* and SERVICE, if they exist, may then use the schema.
 
     Raises StoreStartError if an applied migration has changed, or the server will not do.
     """
@@ -59,15 +61,17 @@ async def migrate(dsn_owner: str, folder: Traversable | None = None, service: st
             if name not in done:
                 await _apply(connection, name, text, digests[name])
                 applied.append(name)
-        await grant_service(connection, service)
+        for name in {service, SERVICE}:
+            await grant_service(connection, name)
     return applied
 
 
 async def check_schema(dsn: str, folder: Traversable | None = None) -> None:
-    """Raise StoreStartError unless every migration that the code needs is applied."""
+    """Raise StoreStartError unless the login is bound by row security and all migrations that are needed are there."""
     try:
         async with await psycopg.AsyncConnection.connect(dsn, autocommit=True, connect_timeout=10) as connection:
             await _check_server(connection)
+            await _check_login(connection)
             done = await _applied(connection)
     except (pg.UndefinedTable, pg.InvalidSchemaName, pg.InsufficientPrivilege):
         done = {}
@@ -78,7 +82,7 @@ async def check_schema(dsn: str, folder: Traversable | None = None) -> None:
         raise StoreStartError(f"The database lacks the migration {missing[0]}. Run: agentcore migrate")
 
 
-async def grant_service(connection: Connection, service: str = "agentcore_service") -> None:
+async def grant_service(connection: Connection, service: str = SERVICE) -> None:
     """Make the role *service*, if it exists, a member of the schema's roles, and let it see what is applied."""
     rows = await connection.execute(
         "SELECT rolname FROM pg_roles WHERE rolname = ANY (%s)", [[service, *SERVICE_ROLES]]
@@ -130,6 +134,16 @@ async def _apply(connection: Connection, name: str, text: str, digest: bytes) ->
             raise StoreStartError(f"The migration {name} failed, and nothing of it is kept: {error}") from error
         else:
             return
+
+
+async def _check_login(connection: Connection) -> None:
+    row = await (await connection.execute(UNBOUND)).fetchone()
+    if row is None or row[0]:
+        raise StoreStartError(
+            "AGENTCORE_DATABASE_URL logs in as a superuser, or as one whom row security does not bind: tenants would "
+            f"be kept apart by nothing but our own care. CREATE ROLE {SERVICE} LOGIN NOINHERIT, give it a password, "
+            "run agentcore migrate once more as the owner, and log in as that role."
+        )
 
 
 async def _check_server(connection: Connection) -> None:
