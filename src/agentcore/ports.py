@@ -236,7 +236,7 @@ class Store(Books, Protocol):
     async def erase(self, tenant: TenantId, session_id: SessionId) -> None:
         """Remove a session without open tasks, with all that mentions it; the ledger keeps its numbers.
 
-        What mentions it: also answers that are kept for an Idempotency-Key and name it or a task of it.
+        So are answers kept for an Idempotency-Key that name it, or were given at the path of it or of a task of it.
 
         Raises SessionNotFound, or Stale while a task is open.
         """

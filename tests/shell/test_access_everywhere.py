@@ -167,3 +167,45 @@ def test_new_use_cases_are_asked_about_ids_that_are_known() -> None:
         for parameter in inspect.signature(method).parameters.values():
             if parameter.name not in {"self", "caller"} and parameter.default is parameter.empty:
                 Ids().argument(method, parameter.name)
+
+
+@define
+class Asked:
+    """A store that writes down what it is asked."""
+
+    target: Any
+    names: list[str] = field(factory=list)
+
+    def __getattr__(self, name: str) -> Any:
+        self.names.append(name)
+        return getattr(self.target, name)
+
+
+LOOKS: Mapping[str, tuple[Callable[[Runtime, Accepted], Awaitable[object]], list[str]]] = {
+    "execute": (
+        lambda runtime, task: runtime.execute(ME, Ask(text="x"), session_id=task.session_id),
+        ["session", "open_turns", "commit"],
+    ),
+    "subscribe": (lambda runtime, task: runtime.views.subscribe(ME, task.session_id), ["session"]),
+    "snapshot": (lambda runtime, task: runtime.views.snapshot(ME, task.session_id), ["snapshot"]),
+    "task": (lambda runtime, task: runtime.views.task(ME, task.task_id), ["task"]),
+    "decide": (
+        lambda runtime, task: runtime.decide(ME, task.task_id, Decide(approved=False, by="me")),
+        ["task", "turn", "commit"],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", LOOKS)
+async def test_whose_it_is_stands_in_what_is_read_anyhow(node: Node, name: str) -> None:
+    _, task = await of_mine(node)
+    use, expected = LOOKS[name]
+    house = node.runtime.house
+    house.store = asked = Asked(house.store)
+    try:
+        await use(node.runtime, task)
+        names = list(asked.names)  # what follows on its own is not waited for
+    finally:
+        house.store = asked.target
+        await settled()
+    assert names == expected

@@ -175,12 +175,13 @@ class State:
         """Answer a reserved key, once; raises KeyInFlight if it is not its holder's any more."""
         self.must_hold(receipt.key).receipt = receipt
 
-    def forget_receipts(self, tenant: TenantId, ids: Iterable[str]) -> None:
-        """Drop answers that name one of *ids*."""
-        ids = tuple(ids)
+    def forget_receipts(self, tenant: TenantId, session_id: SessionId, tasks: Iterable[TaskId]) -> None:
+        """Drop the answers that name a session, or were given about it or a task of it."""
+        ids = {session_id, *tasks}
         for place, slot in list(self.slots.items()):
-            said = (slot.key.route + slot.receipt.body).lower() if slot.receipt else ""
-            if slot.key.tenant_id == tenant and any(name in said for name in ids):
+            if slot.key.tenant_id != tenant or slot.receipt is None:
+                continue
+            if session_id in slot.receipt.body or ids & set(slot.key.route.lower().split("/")):
                 del self.slots[place]
 
     def must_hold(self, key: ReceiptKey) -> Slot:

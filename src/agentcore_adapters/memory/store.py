@@ -254,7 +254,7 @@ class MemoryStore(MemoryBooks):
         for task_id in shelf.tasks:
             del self.state.where[tenant, task_id]
             self.state.calls.pop((tenant, task_id), None)
-        self.state.forget_receipts(tenant, [session_id, *shelf.tasks])
+        self.state.forget_receipts(tenant, session_id, shelf.tasks)
 
     async def ping(self) -> None:
         """Answer."""

@@ -93,12 +93,13 @@ ERASE_EVENTS = "DELETE FROM session_event WHERE tenant_id = %s AND session_id = 
 ERASE_CALLS = """
     DELETE FROM provider_call WHERE tenant_id = %s AND task_id IN
       (SELECT id FROM task WHERE tenant_id = %s AND session_id = %s)"""
+# A look at all of a tenant's answers of one day, so it is a cheap one: an answer names its session, a route one id.
 ERASE_RECEIPTS = """
     DELETE FROM idempotency_key WHERE ctid = ANY (ARRAY(
       SELECT k.ctid FROM idempotency_key k
-      WHERE k.tenant_id = %s AND k.status IS NOT NULL AND EXISTS (
-        SELECT FROM regexp_matches(lower(k.route || ' ' || k.body), '[0-9a-f]{8}-[0-9a-f-]{27}', 'g') AS m
-        WHERE m[1] = ANY (%s))))"""
+      WHERE k.tenant_id = %s AND k.status IS NOT NULL AND (
+        strpos(k.body, %s) > 0
+        OR lower(substring(k.route FROM '/([0-9a-fA-F-]{36})(/|$)')) = ANY (%s::text[]))))"""
 BLOB_REFS = "SELECT sha256 FROM blob_ref WHERE tenant_id = %s AND session_id = %s"
 ERASE_BLOBS = """
     DELETE FROM blob b WHERE b.tenant_id = %s AND b.sha256 = ANY (%s)

@@ -146,7 +146,7 @@ class PostgresStore(Reads):
             if tasks:
                 raise Stale("A task of the session is still open.")
             names = [session_id, *(str(row["id"]) for row in ids)]
-            await transaction.send(sql.ERASE_RECEIPTS, tenant, names)
+            await transaction.send(sql.ERASE_RECEIPTS, tenant, session_id, names)
             await transaction.send(sql.ERASE_EVENTS, tenant, session_id)
             await transaction.send(sql.ERASE_CALLS, tenant, tenant, session_id)
             await transaction.send(sql.ERASE_SESSION, tenant, session_id)

@@ -70,7 +70,8 @@ class ErasingContract:
             grant = await erased.take()
             await erased.say(grant.turn, grant.lease, Finished())
         about = {
-            "by task": ("POST /tasks", f'{{"taskId":"{ids[-1]}"}}'),
+            "by task": (f"DELETE /tasks/{ids[-1]}", "{}"),
+            "beneath its task": (f"POST /tasks/{ids[1]}/approve", "{}"),
             "by session": ("POST /tasks", f'{{"sessionId":"{ids[0]}"}}'),
             "by route": (f"DELETE /sessions/{ids[0].upper()}", "{}"),
             "another's": ("POST /tasks", f'{{"sessionId":"{other.session.id}","taskId":"{an_id()}"}}'),
@@ -88,6 +89,7 @@ class ErasingContract:
         await store.keep(Receipt(key=asking, status=200, body="{}"))  # whoever asks still holds its key
         assert {name: await store.begin(key) is not None for name, key in keys.items()} == {
             "by task": False,
+            "beneath its task": False,
             "by session": False,
             "by route": False,
             "another's": True,
