@@ -58,10 +58,9 @@ async def taken(store: Store, tenant: TenantId, session_id: SessionId) -> AsyncI
             yield message
         place = (messages[-1].seq, messages[-1].n)
     seq = 1
-    while seq <= head and (entries := (await store.log(tenant, session_id, seq, ENTRIES)).entries):
+    while entries := [e for e in (await store.log(tenant, session_id, seq, ENTRIES)).entries if e.seq <= head]:
         for entry in entries:
-            if entry.seq <= head:
-                yield entry
+            yield entry
         seq = entries[-1].seq + 1
     yield Whole()
 

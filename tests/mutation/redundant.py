@@ -71,7 +71,7 @@ REDUNDANT: Mapping[str, str] = {
     "remote Remote._proved: without task.session_id != session_id in task.session_id != session_id or "
     "task.params.instance is None": "The signature is over both ids, and we have signed none that do not belong.",
     "feed Feed._mend: never if Need.TAIL in needs": "Reading the log to its head asks for the tail, too.",
-    "runtime Runtime.ask_consent: never if tenant is None": "For the type checker: nobody's session is not found.",
+    "runtime Runtime._consenting: never if tenant is None": "For the type checker: nobody's session is not found.",
     "toolloop ToolLoop.offered: without request.allowed_tools == () in not self.model.abilities.tools or "
     "request.allowed_tools == ()": "An empty list allows no tool; it saves asking their servers.",
     "lane Lane.change: always if changes.is_durable": "Storing nothing changes nothing.",

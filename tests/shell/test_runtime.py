@@ -87,6 +87,8 @@ async def test_who_registers_for_another_is_an_admin(node: Node) -> None:
     member = evolve(ME, roles=frozenset({Role.MEMBER}))
     with pytest.raises(RoleRequired):
         await node.runtime.remote.add(member, Told(), owner="another")
+    with pytest.raises(RoleRequired):
+        await node.runtime.remote.add(member, Told(), instance_id=InstanceId(an_id()))
     assert (await node.runtime.remote.add(member, Told(), owner="me")).owner == "me"
     assert (await node.runtime.remote.add(ME, Told(), owner="another")).owner == "another"
 
