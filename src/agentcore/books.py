@@ -118,6 +118,11 @@ class Books(Protocol):
         session is the empty key.
         """
 
+    async def ledger(
+        self, tenant: TenantId, after: tuple[datetime, TaskId, str] | None, limit: int
+    ) -> list[UsageRecorded]:
+        """Return at most *limit* rows in the order of time, task and key, from beyond *after*."""
+
     async def enter(self, event: UsageRecorded) -> None:
         """Add a row that belongs to no task, with its event; one that is there already stays as it is."""
 

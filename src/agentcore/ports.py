@@ -222,8 +222,8 @@ class Store(Books, Protocol):
     async def instance(self, tenant: TenantId, instance_id: InstanceId) -> Instance:
         """Return an instance, whoever owns it, or raise InstanceNotFound."""
 
-    async def instances(self, tenant: TenantId, owner: str, limit: int) -> list[Instance]:
-        """Return at most *limit* instances of *owner*, newest first."""
+    async def instances(self, tenant: TenantId, owner: str | None, limit: int) -> list[Instance]:
+        """Return at most *limit* instances of *owner*, None: of all, newest first."""
 
     async def drop_instance(self, tenant: TenantId, instance_id: InstanceId) -> None:
         """Remove an instance, if it is there; its sessions stay."""
@@ -239,6 +239,12 @@ class Store(Books, Protocol):
         So are answers kept for an Idempotency-Key that name it, or were given at the path of it or of a task of it.
 
         Raises SessionNotFound, or Stale while a task is open.
+        """
+
+    async def forget_tenant(self, tenant: TenantId) -> None:
+        """Remove what a tenant has besides sessions: instances, kept answers, attachments, its choice of engine.
+
+        The ledger keeps its numbers.  Raises Stale while there is a session.
         """
 
     async def ping(self) -> None:

@@ -42,6 +42,12 @@ def _run(options: argparse.Namespace) -> int:
         from agentcore_http import wiring  # noqa: PLC0415
 
         return wiring.migrate_database(loaded)
+    if options.command == "tenant":
+        from agentcore_http import tenants  # noqa: PLC0415
+
+        if options.action == "export":
+            return tenants.export(loaded, options.name, options.output or Path(f"{options.name}.ndjson"))
+        return tenants.erase(loaded, options.name, is_meant=options.yes)
     if options.command == "doctor":
         from agentcore_http import doctor  # noqa: PLC0415
 
@@ -65,7 +71,12 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--store", choices=["postgres", "memory"], default="postgres")
     doctor = commands.add_parser("doctor", help="say what can be used here, and what is missing")
     migrate = commands.add_parser("migrate", help="bring the database of AGENTCORE_DATABASE_URL up to date")
-    for command in (serve, doctor, migrate):
+    tenant = commands.add_parser("tenant", help="take all of a tenant away, or erase it; a server may be running")
+    tenant.add_argument("action", choices=["export", "erase"])
+    tenant.add_argument("name")
+    tenant.add_argument("--output", type=Path, help="the file to write; NAME.ndjson")
+    tenant.add_argument("--yes", action="store_true", help="erase without asking")
+    for command in (serve, doctor, migrate, tenant):
         command.add_argument("--data-dir", type=Path, help="where database, keys and weights lie")
         command.add_argument("--config", type=Path, help="a file agentcore.toml")
     chat = commands.add_parser("chat", help="talk to a server in the terminal", allow_abbrev=False)

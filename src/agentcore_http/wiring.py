@@ -111,6 +111,19 @@ async def database(settings: Settings) -> AsyncIterator[str]:
             yield server.dsn
 
 
+@asynccontextmanager
+async def stored(settings: Settings) -> AsyncIterator[Store]:
+    """Open the database that is set, or the embedded one, beside a server that may use it; nothing is driven here."""
+    from agentcore_adapters.postgres.errors import StoreStartError  # noqa: PLC0415 - needs its extra
+    from agentcore_adapters.postgres.store import postgres_store  # noqa: PLC0415
+
+    try:
+        async with database(settings) as dsn, postgres_store(dsn) as (store, _):
+            yield store
+    except StoreStartError as error:
+        raise SettingsError(str(error)) from None
+
+
 def migrate_database(settings: Settings) -> int:
     """Bring the database that is set up to date and in order, and let the role that asks use it; return the status."""
     from agentcore_adapters.postgres.maintenance import maintain  # noqa: PLC0415 - needs its extra

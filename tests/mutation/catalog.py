@@ -45,6 +45,7 @@ REMOTE = Look(("tests/hazards/test_r_remote.py", "tests/hazards/test_r_callbacks
 NODES = Look(("tests/hazards/test_c_liveness.py",), "memory and is_cancelled", whole=True)
 ACCESS = Look(("tests/core/test_access.py",))
 VOICE = Look(("tests/hazards/test_voice.py",), "memory and not I1_", whole=True)
+TENANCY = Look(("tests/adapters/test_tenants.py",), "memory", whole=True)
 TAKEOUT = Look(("tests/hazards/test_export_and_erase.py",), "memory", whole=True)
 BILLING = Look(("tests/hazards/test_b_billing.py",), "memory and B2", whole=True)
 
@@ -76,6 +77,7 @@ SHELL: Mapping[str, tuple[Look, ...]] = {
     "feed": (BY_HAND, SEEDS, STREAMS),
     "relay": (BY_HAND, BILLING),
     "takeout": (TAKEOUT,),
+    "tenancy": (TENANCY,),
 }
 
 #: What decides nothing about a task, a lease or a log: values, their codecs, and processes.  The rest is above.

@@ -8,7 +8,7 @@ from anyio.lowlevel import checkpoint
 from attrs import evolve, frozen
 
 from agentcore.books import Delivery, DeliveryState, EventId, GroupBy, Totals, Tried, UsageRecorded, UsageReport
-from agentcore.ids import TenantId
+from agentcore.ids import TaskId, TenantId
 from agentcore.ports import Clock
 from agentcore_adapters.memory.state import Parcel, State
 
@@ -43,6 +43,15 @@ class MemoryBooks:
         if all(row.record.key != event.record.key for row in rows):
             rows.append(event)
             self.state.outbox[event.id] = Parcel(Delivery(event=event), self.clock.now())
+
+    async def ledger(
+        self, tenant: TenantId, after: tuple[datetime, TaskId, str] | None, limit: int
+    ) -> list[UsageRecorded]:
+        """Return rows in the order of time."""
+        await checkpoint()
+        rows = [row for (holder, _), rows in self.state.ledger.items() if holder == tenant for row in rows]
+        rows = sorted(rows, key=_place)
+        return [row for row in rows if after is None or _place(row) > after][:limit]
 
     async def take_events(self, limit: int, hold_s: float) -> list[Delivery]:
         """Take what is due."""
@@ -100,6 +109,10 @@ class MemoryBooks:
         state = DeliveryState.DEAD if is_dead else DeliveryState.PENDING
         parcel.delivery = evolve(parcel.delivery, state=state, attempts=attempts, error=result.error)
         parcel.due_at = None if is_dead else self.clock.now() + timedelta(seconds=result.retry_in_s or 0.0)
+
+
+def _place(row: UsageRecorded) -> tuple[datetime, TaskId, str]:
+    return (row.at, row.task_id, row.record.key)
 
 
 def _key(row: UsageRecorded, group_by: GroupBy) -> str:

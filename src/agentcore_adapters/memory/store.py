@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 from anyio.lowlevel import checkpoint
 from attrs import evolve, field, frozen
@@ -221,10 +222,10 @@ class MemoryStore(MemoryBooks):
         except KeyError:
             raise InstanceNotFound("There is no such instance.") from None
 
-    async def instances(self, tenant: TenantId, owner: str, limit: int) -> list[Instance]:
+    async def instances(self, tenant: TenantId, owner: str | None, limit: int) -> list[Instance]:
         """Return the instances of an owner, newest first."""
         await checkpoint()
-        found = [i for i in self.state.instances.values() if (i.tenant_id, i.owner) == (tenant, owner)]
+        found = [i for i in self.state.instances.values() if i.tenant_id == tenant and owner in {None, i.owner}]
         return sorted(found, key=lambda i: (i.created_at, i.id), reverse=True)[:limit]
 
     async def drop_instance(self, tenant: TenantId, instance_id: InstanceId) -> None:
@@ -255,6 +256,17 @@ class MemoryStore(MemoryBooks):
             del self.state.where[tenant, task_id]
             self.state.calls.pop((tenant, task_id), None)
         self.state.forget_receipts(tenant, session_id, shelf.tasks)
+
+    async def forget_tenant(self, tenant: TenantId) -> None:
+        """Remove what a tenant without sessions has."""
+        await checkpoint()
+        if any(holder == tenant for holder, _ in self.state.shelves):
+            raise Stale("The tenant still has a session.")
+        self.state.engines.pop(tenant, None)
+        kept: tuple[dict[Any, Any], ...] = (self.state.instances, self.state.slots, self.state.blobs)
+        for things in kept:
+            for key in [key for key in things if key[0] == tenant]:
+                del things[key]
 
     async def ping(self) -> None:
         """Answer."""

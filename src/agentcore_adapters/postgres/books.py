@@ -7,7 +7,7 @@ from typing import Any, LiteralString
 from attrs import frozen
 
 from agentcore.books import Delivery, DeliveryState, EventId, GroupBy, Totals, Tried, UsageRecorded, UsageReport
-from agentcore.ids import TenantId
+from agentcore.ids import TaskId, TenantId
 from agentcore_adapters.postgres import rows, writer
 from agentcore_adapters.postgres import statements as sql
 from agentcore_adapters.postgres.connection import Database, Transaction
@@ -28,6 +28,14 @@ class PostgresBooks:
         items = [rows.totals(row) for row in found if not row["is_total"]]
         total = [rows.totals(row) for row in found if row["is_total"]]
         return UsageReport(items=items, total=total[0] if total else Totals(key=""))
+
+    async def ledger(
+        self, tenant: TenantId, after: tuple[datetime, TaskId, str] | None, limit: int
+    ) -> list[UsageRecorded]:
+        """Return rows in the order of time."""
+        at, task_id, key = after or (None, None, None)
+        (found,) = await self.database.read(tenant, (sql.LEDGER_PAGE, (tenant, at, at, task_id, key, limit)))
+        return [rows.recorded(row) for row in found]
 
     async def enter(self, event: UsageRecorded) -> None:
         """Add a row that belongs to no task."""

@@ -103,9 +103,12 @@ class Reads(PostgresBooks):
             raise InstanceNotFound("There is no such instance.")
         return rows.instance(found[0])
 
-    async def instances(self, tenant: TenantId, owner: str, limit: int) -> list[Instance]:
+    async def instances(self, tenant: TenantId, owner: str | None, limit: int) -> list[Instance]:
         """Return the instances of an owner, newest first."""
-        (found,) = await self.database.read(tenant, (sql.INSTANCES, (tenant, owner, limit)))
+        everybody = (sql.ALL_INSTANCES, (tenant, limit))
+        (found,) = await self.database.read(
+            tenant, everybody if owner is None else (sql.INSTANCES, (tenant, owner, limit))
+        )
         return [rows.instance(row) for row in found]
 
     async def task(self, tenant: TenantId, task_id: TaskId) -> TaskView:

@@ -120,6 +120,16 @@ DROP_INSTANCE = "DELETE FROM instance WHERE tenant_id = %s AND id = %s"
 INSTANCE = "SELECT * FROM instance WHERE tenant_id = %s AND id = %s"
 INSTANCES = """
     SELECT * FROM instance WHERE tenant_id = %s AND owner_sub = %s ORDER BY created_at DESC, id DESC LIMIT %s"""
+ALL_INSTANCES = "SELECT * FROM instance WHERE tenant_id = %s ORDER BY created_at DESC, id DESC LIMIT %s"
+
+# ------------------------------------------------------------------------------------------------------------ tenants
+ANY_SESSION = "SELECT 1 AS found FROM session WHERE tenant_id = %s LIMIT 1"
+FORGET_TENANT: tuple[LiteralString, ...] = (
+    "DELETE FROM instance WHERE tenant_id = %s",
+    "DELETE FROM idempotency_key WHERE tenant_id = %s",
+    "DELETE FROM blob WHERE tenant_id = %s",
+    "UPDATE tenant SET default_engine = NULL WHERE id = %s",
+)
 
 # --------------------------------------------------------------------------------------------------- idempotency keys
 RESERVE = """
@@ -172,6 +182,11 @@ CALLS = """
     SELECT * FROM provider_call WHERE tenant_id = %s AND task_id = ANY (%s::uuid[])
     ORDER BY split_part(call_key, ':', 1)::int, split_part(call_key, ':', 2)::int"""
 LEDGER = "SELECT * FROM usage_record WHERE tenant_id = %s AND task_id = ANY (%s::uuid[]) ORDER BY created_at, call_key"
+LEDGER_PAGE = """
+    SELECT * FROM usage_record
+    WHERE tenant_id = %s
+      AND (%s::timestamptz IS NULL OR (created_at, task_id, call_key COLLATE "C") > (%s, %s::uuid, %s))
+    ORDER BY created_at, task_id, call_key COLLATE "C" LIMIT %s"""
 HEAD = "SELECT head, text_pos, bound FROM log_head WHERE tenant_id = %s AND session_id = %s"
 SPOKEN = """
     SELECT task_id, count(*) AS messages FROM message

@@ -155,6 +155,18 @@ class PostgresStore(Reads):
 
         await self.database.write(tenant, work)
 
+    async def forget_tenant(self, tenant: TenantId) -> None:
+        """Remove what a tenant without sessions has."""
+
+        async def work(transaction: Transaction) -> None:
+            (found,) = await transaction.arrive(await transaction.send(sql.ANY_SESSION, tenant))
+            if found:
+                raise Stale("The tenant still has a session.")
+            for statement in sql.FORGET_TENANT:
+                await transaction.send(statement, tenant)
+
+        await self.database.write(tenant, work)
+
 
 @asynccontextmanager
 async def postgres_store(

@@ -17,19 +17,23 @@ from agentcore.changes import Blob
 from agentcore.errors import NotFound, Unavailable
 from agentcore.events import TextSaid
 from agentcore.follow import Entry
+from agentcore.instances import Instance
 from agentcore.messages import Message
 from agentcore.ports import SessionView, TaskView
-from agentcore.takeout import Taken, Whole
-from agentcore_http.wire import answers
+from agentcore.takeout import Whole
+from agentcore.tenancy import Tenant
+from agentcore_http.wire import answers, instances
 from agentcore_http.wire.frames import event_payload, usage_payload
 from agentcore_http.wire.json import encode, timestamp
 
 log = structlog.get_logger("agentcore.http")
+END = b'{"type":"end"'
 MEDIA_TYPE = "application/x-ndjson"
 Json = dict[str, Any]
+Thing = Tenant | Instance | SessionView | TaskView | Approval | UsageRecorded | Blob | Message | Entry
 
 
-async def lines(taken: AsyncIterator[Taken]) -> AsyncGenerator[bytes, None]:
+async def lines(taken: AsyncIterator[Thing | Whole]) -> AsyncGenerator[bytes, None]:
     """Yield a line for each thing; without the last one if the store, or the session, has gone on the way."""
     count = 0
     try:
@@ -41,8 +45,12 @@ async def lines(taken: AsyncIterator[Taken]) -> AsyncGenerator[bytes, None]:
         log.warning("export.cut", code=error.code, lines=count)
 
 
-def _line(thing: SessionView | TaskView | Approval | UsageRecorded | Blob | Message | Entry) -> Json:
+def _line(thing: Thing) -> Json:
     match thing:
+        case Tenant():
+            return {"type": "tenant", "id": thing.id, "defaultEngineType": thing.default_engine}
+        case Instance():
+            return {"type": "instance", **to_builtins(instances.instance(thing))}
         case SessionView():
             return {"type": "session", **to_builtins(answers.session(thing)), "owner": thing.session.owner}
         case TaskView():
@@ -50,7 +58,7 @@ def _line(thing: SessionView | TaskView | Approval | UsageRecorded | Blob | Mess
         case Approval():
             return {"type": "approval", "taskId": thing.task_id} | _approval(thing)
         case UsageRecorded():
-            return {"type": "usage", "taskId": thing.task_id} | _usage(thing)
+            return {"type": "usage", "taskId": thing.task_id, "sessionId": thing.session_id} | _usage(thing)
         case Blob():
             data = base64.b64encode(thing.data).decode()
             return {"type": "attachment", "sha256": thing.sha256, "mediaType": thing.media_type, "base64Data": data}

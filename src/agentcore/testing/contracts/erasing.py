@@ -8,9 +8,25 @@ from attrs import evolve
 from agentcore.changes import Blob, Receipt
 from agentcore.errors import SessionNotFound, TaskNotFound
 from agentcore.events import CallOpened, Finished, TextDelta
+from agentcore.ids import EngineName, InstanceId, TenantId
+from agentcore.instances import Instance
 from agentcore.messages import FilePart
 from agentcore.ports import Leases, Stale, Store
-from agentcore.testing.making import OTHER, TENANT, a_key, a_prompt, a_talk, an_id
+from agentcore.testing.making import OTHER, TENANT, a_key, a_prompt, a_talk, an_id, now
+
+
+def an_instance(tenant: TenantId) -> Instance:
+    """Make an instance of somebody."""
+    return Instance(
+        id=InstanceId(an_id()),
+        tenant_id=tenant,
+        owner=f"owner in {tenant}",
+        name="",
+        host=None,
+        port=None,
+        created_at=now(),
+        updated_at=now(),
+    )
 
 
 class ErasingContract:
@@ -95,6 +111,34 @@ class ErasingContract:
             "another's": True,
         }
         assert await store.begin(theirs) is not None
+
+    async def test_a_tenant_without_sessions_can_be_forgotten(self, store: Store, leases: Leases) -> None:
+        blob = Blob(sha256=hashlib.sha256(b"x").hexdigest(), media_type="application/pdf", data=b"x")
+        key, agents = a_key(), {tenant: an_instance(tenant) for tenant in (TENANT, OTHER)}
+        for tenant, agent in agents.items():
+            talk = a_talk(store, leases, tenant)
+            await talk.admit(also=lambda changes: evolve(changes, blobs=(blob,)))
+            await store.keep_instance(agent)
+            await store.set_default_engine(tenant, EngineName("one"))
+            assert await store.begin(evolve(key, tenant_id=tenant)) is None
+            await store.keep(Receipt(key=evolve(key, tenant_id=tenant), status=200, body="{}"))
+            if tenant == TENANT:
+                with pytest.raises(Stale):
+                    await store.forget_tenant(tenant)
+                grant = await talk.take()
+                await talk.say(grant.turn, grant.lease, CallOpened(model="m", input_tokens=1), Finished())
+                await store.erase(*talk.place)
+        ledger = await store.ledger(TENANT, None, 10)
+        await store.forget_tenant(TENANT)
+        assert await store.ledger(TENANT, None, 10) == ledger != []
+        assert await store.instances(TENANT, None, 10) == []
+        assert await store.default_engine(TENANT) is None
+        assert await store.blobs(TENANT, [blob.sha256]) == {}
+        assert await store.begin(key) is None
+        assert await store.instances(OTHER, None, 10) == [agents[OTHER]]
+        assert await store.default_engine(OTHER) == "one"
+        assert await store.blobs(OTHER, [blob.sha256]) == {blob.sha256: blob}
+        assert await store.begin(evolve(key, tenant_id=OTHER)) is not None
 
     async def test_erasing_looks_at_no_other_tenant(self, store: Store, leases: Leases) -> None:
         data = b"%PDF-1.7 the same for two"

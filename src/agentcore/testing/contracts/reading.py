@@ -99,6 +99,23 @@ class ReadingContract:
         assert await store.records(OTHER, [turn.task.id]) == ([], [])
         assert await store.records(TENANT, []) == ([], [])
 
+    async def test_the_ledger_is_paged_in_the_order_of_time(self, store: Store, leases: Leases) -> None:
+        for _ in range(2):
+            talk = a_talk(store, leases)
+            await talk.admit()
+            grant = await talk.take()
+            for _ in range(2):
+                opened = CallOpened(model="m", input_tokens=3)
+                turn, _ = await talk.say(grant.turn, grant.lease, opened, CallClosed(usage=Usage(model="m")))
+                grant = evolve(grant, turn=turn)
+        whole = await store.ledger(TENANT, None, 10)
+        places = [(row.at, row.task_id, row.record.key) for row in whole]
+        assert len(whole) == 4
+        assert places == sorted(places)
+        for number, place in enumerate(places):
+            assert await store.ledger(TENANT, place, 2) == whole[number + 1 : number + 3]
+        assert await store.ledger(OTHER, None, 10) == []
+
     async def test_activity_is_read_off_the_tasks(self, store: Store, leases: Leases) -> None:
         talk = a_talk(store, leases)
         task = await talk.admit()
