@@ -112,6 +112,14 @@ class ErasingContract:
         }
         assert await store.begin(theirs) is not None
 
+    async def test_a_tenant_with_a_session_is_not_forgotten(self, store: Store, leases: Leases) -> None:
+        agent = an_instance(TENANT)
+        await store.keep_instance(agent)
+        await a_talk(store, leases).admit()
+        with pytest.raises(Stale):
+            await store.forget_tenant(TENANT)
+        assert await store.instances(TENANT, None, 10) == [agent]
+
     async def test_a_tenant_without_sessions_can_be_forgotten(self, store: Store, leases: Leases) -> None:
         blob = Blob(sha256=hashlib.sha256(b"x").hexdigest(), media_type="application/pdf", data=b"x")
         key, agents = a_key(), {tenant: an_instance(tenant) for tenant in (TENANT, OTHER)}
