@@ -1,12 +1,13 @@
 """People with roles, in mode ``none``: there everybody has all, unless a header of the tests says which."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 import pytest
 from attrs import evolve
 
-from agentcore.caller import Caller, Role
-from agentcore_http.auth import none
+from agentcore.caller import Role
+from agentcore_http.auth.identity import Headers, Identity
+from agentcore_http.auth.none import Trusting
 from tests.support.server import Served
 
 ROLES = "x-test-roles"
@@ -20,14 +21,14 @@ DECIDING_OPERATOR = (*APPROVER, Role.OPERATOR)
 
 def roles_by_header(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a request say which roles its caller has."""
-    believed = none.caller_of
+    believed = Trusting.identify
 
-    def caller_of(headers: Mapping[str, str]) -> Caller:
-        caller = believed(headers)
-        said = headers.get(ROLES)
-        return caller if said is None else evolve(caller, roles=frozenset(Role(word) for word in said.split()))
+    async def identify(self: Trusting, headers: Headers) -> Identity:
+        found, said = await believed(self, headers), headers.get(ROLES)
+        roles = found.caller.roles if said is None else frozenset(Role(word) for word in said.split())
+        return evolve(found, caller=evolve(found.caller, roles=roles))
 
-    monkeypatch.setattr(none, "caller_of", caller_of)
+    monkeypatch.setattr(Trusting, "identify", identify)
 
 
 def someone(served: Served, subject: str, roles: Iterable[Role] = MEMBER, tenant: str = "acme") -> Served:
