@@ -5,19 +5,24 @@ injected, what the task had that it replaces.
 """
 
 import hashlib
+from decimal import Decimal
+from typing import TypeVar
 
 from attrs import field, frozen
 
 from agentcore.admission import Prompt
 from agentcore.changes import Blob
 from agentcore.engine import Abilities
-from agentcore.errors import UnsupportedMedia
+from agentcore.errors import InvalidRequest, UnsupportedMedia
 from agentcore.ids import EngineName, InstanceId, TaskId
+from agentcore.limits import COMMON, Limits
 from agentcore.messages import FilePart, TextPart
 from agentcore.policy import Policy
 from agentcore.task import OnCrash, TaskParams
 
 DEADLINE_S = 3600.0
+MAX_TURNS = 10
+N = TypeVar("N", int, Decimal)
 
 
 @frozen(kw_only=True)
@@ -42,7 +47,9 @@ class Ask:
     attachments: tuple[Attachment, ...] = ()
     engine: EngineName | None = None
     system_prompt: str | None = field(default=None, repr=False)
-    max_turns: int = 10
+    max_turns: int | None = None
+    max_output_tokens: int | None = None
+    max_cost_usd: Decimal | None = None
     max_context_messages: int = 20
     allowed_tools: tuple[str, ...] | None = None
     voice_mode: bool = False
@@ -60,11 +67,15 @@ def resolved(
     system_prompt: str,
     inherited: TaskParams | None,
     policy: Policy,
+    limits: Limits = COMMON,
 ) -> Prompt:
     """Make *ask* ready to be admitted.
 
-    Raises UnsupportedMedia if *engine* cannot be shown its attachments, ToolNotAllowed if *policy* denies a tool.
+    Raises UnsupportedMedia if *engine* cannot be shown its attachments, ToolNotAllowed if *policy* denies a tool,
+    InvalidRequest if it asks for more than *limits* allow.
     """
+    if ask.max_turns is not None and ask.max_turns > limits.max_turns:
+        raise InvalidRequest(f"maxTurns may be at most {limits.max_turns}.", "maxTurns")
     policy.check(ask.allowed_tools)
     if ask.attachments and not abilities.attachments:
         raise UnsupportedMedia(f"The engine {engine} cannot be shown attachments.")
@@ -76,12 +87,14 @@ def resolved(
              for file in ask.attachments}  # fmt: skip
     params = inherited or TaskParams(
         system_prompt=system_prompt,
-        max_turns=ask.max_turns,
+        max_turns=ask.max_turns or min(MAX_TURNS, limits.max_turns),
         max_context_messages=ask.max_context_messages,
         allowed_tools=ask.allowed_tools,
         voice_mode=ask.voice_mode,
         model=ask.model,
         on_crash=_on_crash(ask, abilities),
+        max_output_tokens=_least(ask.max_output_tokens, limits.task_output_tokens),
+        max_cost_usd=_least(ask.max_cost_usd, limits.task_cost_usd),
         instance=ask.instance,
     )
     return Prompt(
@@ -92,6 +105,11 @@ def resolved(
         deadline_s=ask.deadline_s,
         blobs=tuple(blobs.values()),
     )
+
+
+def _least(asked: N | None, most: N | None) -> N | None:
+    """Return what a request asks for, as far as it is allowed."""
+    return most if asked is None else asked if most is None else min(asked, most)
 
 
 def _on_crash(ask: Ask, abilities: Abilities) -> OnCrash:

@@ -14,7 +14,7 @@ from agentcore.events import Event, TextKind, TextSaid
 from agentcore.ids import ChangeId, EngineName, MessageId, SessionId, TaskId, TenantId
 from agentcore.messages import Message
 from agentcore.session import Session
-from agentcore.task import Task
+from agentcore.task import Task, TaskStatus
 from agentcore.usage import OpenCall, UsageRecord
 
 
@@ -112,6 +112,14 @@ class Changes:
     text_start: int | None = None  #: Position of the first text in ``log``; None if there is none.
     receipt: Receipt | None = None
     live: tuple[Said, ...] = ()  #: Told at once, never stored as such.
+    most_open: int | None = None  #: Tasks of the tenant that may be open once this is stored, else OverLimit.
+
+    @property
+    def opened(self) -> int:
+        """How many more tasks are open once this is stored: those queued, less those that end or are to stop."""
+        return sum(task.version == 1 for task in self.tasks) - sum(
+            task.is_final or task.status is TaskStatus.CANCELLING for task in self.tasks if task.version > 1
+        )
 
     @property
     def is_durable(self) -> bool:

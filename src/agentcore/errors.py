@@ -7,7 +7,7 @@ went wrong this time without an address, a path, a key or a prompt in it.
     |-- Refused                     the caller asked for what cannot be
     |   |-- InvalidRequest          UnknownEngine, ToolNotAllowed, ContextTooLarge, HostNotAllowed,
     |   |                           InstanceNotRunning, AudioRequired
-    |   |-- TooLarge, UnsupportedMedia, SpeechNotDetected, OverLimit
+    |   |-- TooLarge, UnsupportedMedia, SpeechNotDetected, OverLimit (BudgetUsedUp)
     |   |-- Unauthenticated         CallbackUnverified
     |   |-- RoleRequired, FourEyesRequired, OriginRefused
     |   |-- NotFound                SessionNotFound, TaskNotFound, InstanceNotFound
@@ -107,6 +107,12 @@ class OverLimit(Refused):
         """Say in *detail* which limit it is."""
         super().__init__(detail)
         self.retry_after_s = retry_after_s
+
+
+class BudgetUsedUp(OverLimit):
+    """The tenant has used up what it may use in a day."""
+
+    code = "budget_exceeded"
 
 
 class Unauthenticated(Refused):

@@ -11,16 +11,20 @@ from typing import TypeVarTuple
 import structlog
 from anyio import CancelScope
 from anyio.abc import TaskGroup
-from attrs import define, field
+from attrs import Factory, define, field
 
 from agentcore.engine import Engines
 from agentcore.errors import Unavailable
+from agentcore.gate import Gate
 from agentcore.ids import NodeId
+from agentcore.lines import Lines
 from agentcore.observe import Observers
 from agentcore.ports import Bus, Clock, Leases, Store
+from agentcore.quotas import Quotas
 
 log = structlog.get_logger("agentcore.house")
 Ts = TypeVarTuple("Ts")
+ADMITTED_AT_ONCE = 4  # prompts of one tenant; the others wait, so that there is always room for those of others
 
 
 @define
@@ -52,6 +56,9 @@ class House:
     tasks: TaskGroup
     counts: Counts = field(factory=Counts)
     observers: Observers = field(factory=Observers)
+    gate: Gate = field(factory=Gate)
+    lines: Lines = field(factory=lambda: Lines(ADMITTED_AT_ONCE))  #: Of prompts that are to be stored.
+    quotas: Quotas = field(default=Factory(lambda house: Quotas(house.store, house.clock), takes_self=True))
     idle_s: float = 300.0  #: An engine that says nothing for so long is stopped.
     is_draining: bool = False
     _scopes: set[CancelScope] | None = field(factory=set)  # of what runs; None: all was stopped

@@ -25,7 +25,7 @@ from agentcore.follow import Live
 from agentcore.house import House
 from agentcore.ids import SessionId, TaskId, TenantId
 from agentcore.obey import obey
-from agentcore.ports import Committed, Grant, Stale
+from agentcore.ports import AtLimit, Committed, Grant, Stale
 from agentcore.reading import RETRY_S, TRIES, Reading
 from agentcore.task import TaskStatus
 from agentcore.turn import Stop, Turn
@@ -162,9 +162,22 @@ class Lane:
             self.reading.stop(HandBack())
 
     async def _take(self) -> bool:
-        if self.house.is_draining:
+        gate = self.house.gate
+        if self.house.is_draining or not gate.enter(self.tenant, self.session_id):
             return False
-        grant = await self._ask_for_work()
+        try:
+            return await self._take_up()
+        finally:
+            if self.reading is None:
+                gate.turn_back()
+
+    async def _take_up(self) -> bool:
+        with self.house.gate.asking(self.tenant) as hold:
+            try:
+                grant = await self._ask_for_work()
+            except AtLimit:
+                hold()
+                return False
         if grant is None:
             return False
         self._tell(Committed(entries=grant.entries))
@@ -186,11 +199,12 @@ class Lane:
 
     async def _ask_for_work(self) -> Grant | None:
         """Take what there is; what a lost answer gave is asked for again, before it waits for a whole lease."""
+        house, place = self.house, (self.tenant, self.session_id, self.house.node)
         try:
-            return await self.house.leases.take(self.tenant, self.session_id, self.house.node)
+            return await house.leases.take(*place, await house.quotas.may_run(self.tenant))
         except StoreUnavailable:
             await anyio.sleep(RETRY_S)
-            return await self.house.leases.take(self.tenant, self.session_id, self.house.node)
+            return await house.leases.take(*place, await house.quotas.may_run(self.tenant))
 
     async def _do_due(self, reading: Reading) -> bool:
         if reading.is_over or reading.is_stopping:
@@ -213,11 +227,16 @@ class Lane:
             await reading.ended.wait()
             # Here the engine has really stopped: only now may its task end and the next one begin.
             await reading.end()
-            self.reading = None
+            self._close(reading)
             await self.reconcile()
         finally:
-            self.reading = None if self.reading is reading else self.reading
+            self._close(reading)
             self.__exit__()
+
+    def _close(self, reading: Reading) -> None:
+        if self.reading is reading:
+            self.reading = None
+            self.house.gate.leave(self.tenant)
 
     def _tell(self, committed: Committed) -> None:
         if committed.entries:

@@ -4,7 +4,7 @@ Law: a node that goes away begins nothing more, lets what is live end for a whil
 to any node if the task allows it, else it is cancelled; only then is anything under it closed.
 """
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 
 import anyio
@@ -12,14 +12,17 @@ from anyio import CancelScope, move_on_after
 
 from agentcore.books import Sink
 from agentcore.engine import Engines
+from agentcore.gate import MOST, Gate
 from agentcore.house import House
-from agentcore.ids import NodeId
+from agentcore.ids import NodeId, TenantId
 from agentcore.lanes import Lanes
+from agentcore.limits import Limits, Own
 from agentcore.observe import Observer, Observers
 from agentcore.policy import Policy
 from agentcore.ports import Bus, Clock, Hosts, Leases, Store
 from agentcore.prompts import PromptBuilder
 from agentcore.pulse import Periods, Pulse
+from agentcore.quotas import Quotas
 from agentcore.relay import Relay
 from agentcore.remote import Nowhere, Remote
 from agentcore.runtime import Runtime
@@ -27,7 +30,7 @@ from agentcore.seal import Seal
 from agentcore.speech import Transcriber
 from agentcore.task import OnCrash, TaskStatus
 from agentcore.views import Views
-from agentcore.voice import DAY_S, Voice
+from agentcore.voice import Voice
 
 POLL_S = 0.02
 STOP_S = 5.0  # for engines to stop, and for their tasks to be handed back
@@ -50,7 +53,9 @@ async def open_runtime(
     sink: Sink | None = None,
     hosts: Hosts | None = None,
     transcriber: Transcriber | None = None,
-    voice_day_s: float = DAY_S,
+    limits: Limits | None = None,
+    tenants: Mapping[TenantId, Own] | None = None,
+    most_driven: int = MOST,
     drain_s: float = 5.0,
     idle_s: float = 300.0,
     observers: Sequence[Observer] = (),
@@ -58,9 +63,10 @@ async def open_runtime(
     """Run one node: its lanes, its pulse and its use cases; at the end, what is live is let end or stopped.
 
     *policy*: which tools a request may ask for; *sink*: where usage events go; *hosts*: where remote agents may live,
-    None: nowhere; *transcriber*: who listens to recordings, *voice_day_s*: to how many seconds of a tenant's in 24
-    hours; *drain_s*: seconds that live tasks have when the node goes away; *idle_s*: seconds of silence after
-    which an engine is stopped; *observers*: who hears of what is committed.
+    None: nowhere; *transcriber*: who listens to recordings; *limits*: of all tenants, *tenants*: of some, as the
+    settings say; *most_driven*: tasks that this node drives at a time; *drain_s*: seconds that live tasks have when the
+    node goes away; *idle_s*: seconds of silence after which an engine is stopped;
+    *observers*: who hears of what is committed.
     """
     async with anyio.create_task_group() as tasks:
         house = House(
@@ -72,9 +78,12 @@ async def open_runtime(
             node=node,
             new_id=new_id,
             tasks=tasks,
+            gate=Gate(most_driven),
+            quotas=Quotas(store, clock, limits or Limits(), tenants or {}),
             idle_s=idle_s,
             observers=Observers(tuple(observers)),
         )
+        await house.quotas.open()
         lanes = Lanes(house)
         pulse = Pulse(house, lanes, periods or Periods(), Relay(store, sink))
         views = Views(house)
@@ -85,7 +94,7 @@ async def open_runtime(
             pulse=pulse,
             views=views,
             remote=Remote(house=house, lanes=lanes, seal=seal, hosts=hosts or Nowhere()),
-            voice=Voice(store=store, clock=clock, new_id=new_id, transcriber=transcriber, day_s=voice_day_s),
+            voice=Voice(store=store, clock=clock, new_id=new_id, quotas=house.quotas, transcriber=transcriber),
             prompts=prompts,
             seal=seal,
             policy=policy or Policy(),

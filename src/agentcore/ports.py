@@ -4,7 +4,7 @@ Law: a docstring here is a contract; ``agentcore.testing`` proves it for every a
 missing row, everywhere.  Every method may raise StoreUnavailable where it talks to a store.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Protocol
@@ -18,17 +18,23 @@ from agentcore.errors import AgentcoreError
 from agentcore.follow import Entry, Head, Heard, Live, Page
 from agentcore.ids import ChangeId, EngineName, InstanceId, NodeId, SessionId, TaskId, TenantId
 from agentcore.instances import Instance
+from agentcore.limits import Own, Room
 from agentcore.messages import Message, Part
 from agentcore.session import Session
 from agentcore.task import Task, TaskStatus
 from agentcore.turn import Turn
 from agentcore.usage import Usage
 
+ANY = Room()
 RESERVED_S = 15.0  # as long as a lost node's tasks are kept for it: its keys are let go when they are
 
 
 class Stale(AgentcoreError):
     """The decision was made on an old reading; read again and decide again."""
+
+
+class AtLimit(AgentcoreError):
+    """The tenant runs as many tasks as it may; what waits is begun when one has ended."""
 
 
 class Fenced(AgentcoreError):
@@ -114,7 +120,9 @@ class Store(Books, Protocol):
         Text must begin where the log's text ends, else Stale.  A task that lets its driver go loses its lease
         and its epoch rises.  Entries get the next seqs without gaps, in commit order; a new task's ``number`` is
         the seq of its TaskQueued; messages get the seq of the entry that announces them and are numbered within
-        it.  Ledger rows whose key, or provider message id, is there already are left out; each that is not puts
+        it.  With ``most_open``, at most so many of the tenant's tasks are open afterwards (not over, and not asked to
+        stop), however many commits are under way at the time, else OverLimit.  Ledger rows whose key, or provider
+        message id, is there already are left out; each that is not puts
         its event into the outbox.  A receipt fills the key that ``begin`` reserved; if another holder has it by
         now, or it is answered, nothing is stored: KeyInFlight.  Blobs are kept once per tenant and hash.
         """
@@ -216,6 +224,15 @@ class Store(Books, Protocol):
     async def set_default_engine(self, tenant: TenantId, engine: EngineName) -> None:
         """Store the tenant's choice."""
 
+    async def limits(self) -> dict[TenantId, Own]:
+        """Return the limits that tenants have of their own, of all tenants that have any."""
+
+    async def set_limits(self, tenant: TenantId, own: Own) -> None:
+        """Store the limits that a tenant has of its own, in place of those it had; none: those of all."""
+
+    async def stored_bytes(self, tenant: TenantId) -> int:
+        """Return how many bytes of attachments are kept for a tenant."""
+
     async def keep_instance(self, instance: Instance) -> None:
         """Store *instance*: version 1 is inserted, any other must be one ahead of what is stored, else Stale."""
 
@@ -254,7 +271,9 @@ class Store(Books, Protocol):
 class Leases(Protocol):
     """Who drives what; times by the store's clock."""
 
-    async def take(self, tenant: TenantId, session_id: SessionId, node: NodeId) -> Grant | None:
+    async def take(
+        self, tenant: TenantId, session_id: SessionId, node: NodeId, most: int | None = None
+    ) -> Grant | None:
         """Take over a task of the session whose driver's lease has run out, else begin the head of its queue.
 
         A node asks for what it does not drive: a task that is its own all the same was given in an answer that got
@@ -262,14 +281,23 @@ class Leases(Protocol):
 
         The head is the task that has begun before and was queued again, else the highest priority, else the
         lowest number; it is begun (``Turn.begin``) only if no other task of the session has begun.  A row that
-        somebody holds is skipped: None.  Two nodes never both get one.
+        somebody holds is skipped: None.  Two nodes never both get one.  With *most*, a task is begun only while fewer
+        of the tenant's are driven, on all nodes together and however many are begun at the time, else AtLimit; what is
+        driven already is taken over all the same.
         """
 
     async def renew(self, leases: Sequence[Lease]) -> Mapping[TaskId, tuple[Lease, int]]:
         """Renew *leases*; return those still ours with the task's version.  What is missing is fenced."""
 
-    async def waiting(self, limit: int) -> list[tuple[TenantId, SessionId]]:
-        """Return sessions where ``take`` would give something; tenants take turns."""
+    async def waiting(
+        self, limit: int, room: Room = ANY, only: Collection[TenantId] | None = None
+    ) -> list[tuple[TenantId, SessionId]]:
+        """Return sessions where ``take`` would give something, of all tenants or *only* of some.
+
+        Lost tasks come first.  Of what is queued, as many sessions of a tenant as *room* has for it; within a tenant
+        by priority and age, and first whose tenant runs the fewest, counting those before it in this answer: so one
+        that has many waiting does not come before one that has few.
+        """
 
 
 class Hosts(Protocol):

@@ -14,12 +14,15 @@ from agentcore.commands import Expire
 from agentcore.errors import AgentcoreError, Unavailable
 from agentcore.follow import Head
 from agentcore.house import House
+from agentcore.ids import SessionId, TenantId
 from agentcore.lanes import Lanes
+from agentcore.ports import ANY
 from agentcore.relay import FORGOTTEN_AT_ONCE, Relay
 
 log = structlog.get_logger("agentcore.pulse")
 CHECKPOINT_S = 1.0  # text told live is durable after that long
 SWEEP_LIMIT = 100
+BREATH_S = 0.01  # between two looks for what comes next
 KEYS_KEPT_S, BLOBS_KEPT_S = 24 * 3600.0, 3600.0
 
 
@@ -34,6 +37,7 @@ class Periods:
     sweep: float = 2.0
     relay: float = 0.5
     forget: float = 3600.0
+    limits: float = 5.0
 
 
 @define(eq=False)
@@ -56,6 +60,8 @@ class Pulse:
                 (self.sweep, self.periods.sweep),
                 (self.relay.drain, self.periods.relay),
                 (self.forget, self.periods.forget),
+                (self.house.quotas.refresh, self.periods.limits),
+                (self.fill, BREATH_S),
             ):
                 tasks.start_soon(self._every, period, work)
 
@@ -123,10 +129,28 @@ class Pulse:
         """Find work that nobody drives: queued tasks, and lost ones."""
         if self.house.is_draining:
             return
-        waiting = await self.house.leases.waiting(SWEEP_LIMIT)
+        waiting = await self.house.leases.waiting(SWEEP_LIMIT, self.house.quotas.room())
         self.house.counts.waiting = len(waiting)
         for tenant, session_id in waiting:
-            self.house.spawn(self.lanes.reconcile, tenant, session_id)
+            self.house.spawn(self._call, tenant, session_id)
+
+    async def fill(self) -> None:
+        """Wait until a place is free that somebody waits for, and begin what comes next."""
+        gate = self.house.gate
+        for call in await gate.next_call():
+            if self.house.is_draining:
+                return
+            # Of one tenant, whoever waits is looked for, whether or not it may: else nobody knew that none does.
+            room, only = (ANY, {call.tenant}) if call.tenant is not None else (self.house.quotas.room(), None)
+            places = min(call.places, SWEEP_LIMIT)
+            found = await self.house.leases.waiting(places + 1, room, only)
+            gate.answer(call, places, more=len(found) > places)
+            for tenant, session_id in found[:places]:
+                self.house.spawn(self._call, tenant, session_id)
+
+    async def _call(self, tenant: TenantId, session_id: SessionId) -> None:
+        with self.house.gate.call(session_id):
+            await self.lanes.reconcile(tenant, session_id)
 
     async def forget(self) -> None:
         """Drop what nobody asks for any more."""

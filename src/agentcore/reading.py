@@ -22,17 +22,17 @@ from attrs import define, evolve, field
 
 from agentcore.briefing import engine_request
 from agentcore.changes import Changes, Said
-from agentcore.commands import HandBack, Recover
+from agentcore.commands import Cancel, HandBack, Recover
 from agentcore.engine import Run
 from agentcore.errors import ContextTooLarge, EngineFailed, StoreUnavailable, TaskConflict
-from agentcore.events import Broke, Ended, EngineEvent, Finished
+from agentcore.events import ApprovalRequired, Broke, CallOpened, Ended, EngineEvent, Finished, ToolUse
 from agentcore.follow import Live
 from agentcore.house import House
 from agentcore.ids import ChangeId, SessionId
 from agentcore.obey import obey
 from agentcore.ports import Committed, Fenced, Grant, Lease, Stale
 from agentcore.receive import receive
-from agentcore.task import ErrorCode, TaskStatus
+from agentcore.task import ErrorCode, StopCode, TaskStatus
 from agentcore.turn import Turn
 
 log = structlog.get_logger("agentcore.reading")
@@ -196,9 +196,28 @@ class Reading:
             if self.is_over:
                 self.house.counts.late += not isinstance(event, Ended)
                 return False
+            if isinstance(event, CallOpened | ToolUse | ApprovalRequired) and self.turn.call is None and self._is_spent:
+                await self._stop_spending()
+                return not self.is_over
+            paid = self.turn.usage
             if not await self.move(self._heard(event)) and isinstance(event, Finished | Broke):
                 self.last = event  # it is still the truth, if nobody else has ended the task before the store is back
+            if self.turn.usage is not paid:
+                self.house.quotas.spend(self.lease.tenant_id, paid, self.turn.usage)
+                if self.turn.acting and self._is_spent:  # it goes on, so what comes next is not begun
+                    await self._stop_spending()
             return not self.is_over
+
+    @property
+    def _is_spent(self) -> bool:
+        return self.turn.is_over_budget or self.house.quotas.is_used_up(self.lease.tenant_id)
+
+    async def _stop_spending(self) -> None:
+        """Stop the task because of what it, or its tenant, has cost; an answer that is whole is not touched."""
+        if self.is_over or self.turn.task.status is TaskStatus.CANCELLING:
+            return
+        if await self.move(lambda turn, at: obey(turn, Cancel(code=StopCode.BUDGET), at)):
+            self.stop(Ended())
 
     async def end(self) -> None:
         """Settle the last word; while the store is away, again and again, and callers are not kept waiting."""

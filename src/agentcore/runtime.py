@@ -91,10 +91,11 @@ class Runtime:
         """Accept a prompt; a session that for the caller there is none becomes a new one of the caller.
 
         *keep* makes the receipt that is stored with it.  Raises UnknownEngine, EngineUnavailable, SessionClosed,
-        SessionBusy, ToolNotAllowed; then nothing is stored.
+        SessionBusy, ToolNotAllowed, OverLimit; then nothing is stored.
         """
         access.act(caller)
         self._must_be_open()
+        await self._must_be_within_limits(caller, ask)
         session, is_new = await self._session_for(caller, session_id, ask)
         engine = ask.engine or session.engine
         ask = evolve(ask, instance=await self.remote.called(caller, session, engine))
@@ -108,10 +109,11 @@ class Runtime:
     async def inject(self, caller: Caller, task_id: TaskId, ask: Ask, *, keep: Keep | None = None) -> Accepted:
         """Stop a live task and run a prompt in its place, with the parameters of the one it stops.
 
-        Raises TaskNotFound, TaskNotLive.
+        Raises TaskNotFound, TaskNotLive, OverLimit.
         """
         access.act(caller)
         self._must_be_open()
+        await self._must_be_within_limits(caller, ask)
         old = access.seen_task(caller, await self.store.task(caller.tenant_id, task_id)).task
         session = (await self.store.session(caller.tenant_id, old.session_id)).session
         await self.remote.called(caller, session, old.engine)
@@ -132,6 +134,7 @@ class Runtime:
         """
         access.act(caller)
         self._must_be_open()
+        await self._must_be_within_limits(caller, ask)
         session, is_new = await self._session_for(caller, session_id, ask)
         _, turns = (session, []) if is_new else await self.store.open_turns(session.tenant_id, session.id)
         live = next((turn.task for turn in turns if turn.task.has_begun), None)
@@ -157,10 +160,12 @@ class Runtime:
             task, changes = decide(stored, turns, self.house.clock.now())
             status = TaskStatus.QUEUED if turns else TaskStatus.RUNNING
             accepted = Accepted(session_id=session.id, task_id=task.id, session_created=is_new, status=status)
-            return accepted, evolve(changes, receipt=keep(accepted) if keep else None)
+            return accepted, evolve(changes, receipt=keep(accepted) if keep else None, most_open=most_open)
 
-        with self.lanes.at(session.tenant_id, session.id) as lane:
-            accepted = await lane.change(read_and_decide)
+        most_open = self.house.quotas.of(session.tenant_id).max_open
+        async with self.house.lines.at(session.tenant_id):
+            with self.lanes.at(session.tenant_id, session.id) as lane:
+                accepted = await lane.change(read_and_decide)
         log.info("task.accepted", task_id=accepted.task_id, session_id=accepted.session_id)
         return accepted
 
@@ -196,9 +201,21 @@ class Runtime:
         token = self.seal.oauth_token(caller.tenant_id, session.id)
         system = self.prompts.build(caller, session.id, instructions=ask.system_prompt, oauth_token=token)
         prompt = resolved(
-            ask, TaskId(self.house.new_id()), engine, abilities, system, inherited, self.policy.of(caller.tenant_id)
+            ask,
+            TaskId(self.house.new_id()),
+            engine,
+            abilities,
+            system,
+            inherited,
+            self.policy.of(caller.tenant_id),
+            self.house.quotas.of(caller.tenant_id),
         )
         return evolve(prompt, params=evolve(prompt.params, requester=caller.subject))
+
+    async def _must_be_within_limits(self, caller: Caller, ask: Ask) -> None:
+        quotas = self.house.quotas
+        await quotas.must_have_budget(caller.tenant_id)
+        await quotas.must_have_space(caller.tenant_id, sum(len(file.data) for file in ask.attachments))
 
     # ----------------------------------------------------------------------------------------------------- tasks
     async def cancel(self, caller: Caller, task_id: TaskId, wait_s: float) -> tuple[TaskView, bool]:

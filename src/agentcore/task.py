@@ -248,6 +248,8 @@ class TaskParams:
     voice_mode: bool = False
     model: str | None = None  #: None: the engine's default.
     on_crash: OnCrash = OnCrash.FAIL
+    max_output_tokens: int | None = None  #: When they are used up, nothing more is asked of a provider.
+    max_cost_usd: Decimal | None = None  #: The same.
     instance: InstanceId | None = None  #: The remote agent that answers; None: an engine of this server.
     requester: str | None = None  #: Subject of who asked; None: not noted, as before this was: the session's owner.
 

@@ -80,6 +80,14 @@ class Turn:
         return self.task.status is TaskStatus.RUNNING and not self.acting and not self.task.is_remote
 
     @property
+    def is_over_budget(self) -> bool:
+        """Whether what is paid for so far is all that the task may cost."""
+        params, cost = self.task.params, self.usage.cost_usd
+        if params.max_output_tokens is not None and self.usage.output_tokens >= params.max_output_tokens:
+            return True
+        return params.max_cost_usd is not None and cost is not None and cost >= params.max_cost_usd
+
+    @property
     def late_code(self) -> ErrorCode:
         """What its failure is called if its time runs out."""
         return ErrorCode.BRIDGE_TIMEOUT if self.task.is_remote else ErrorCode.DEADLINE

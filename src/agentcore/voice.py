@@ -19,12 +19,12 @@ from agentcore.caller import Caller
 from agentcore.errors import OverLimit, SttUnavailable
 from agentcore.ids import EngineName, TaskId
 from agentcore.ports import Clock, Store
+from agentcore.quotas import Quotas
 from agentcore.speech import Speech, Transcriber
 from agentcore.usage import Outcome, Usage, UsageRecord
 
 log = structlog.get_logger("agentcore.voice")
 DAY = timedelta(days=1)
-DAY_S = 36_000.0
 AGAIN_S = 3600
 MILLISECOND = Decimal("0.001")
 
@@ -36,8 +36,8 @@ class Voice:
     store: Store
     clock: Clock
     new_id: Callable[[], str]
+    quotas: Quotas
     transcriber: Transcriber | None = None
-    day_s: float = DAY_S  #: Seconds that a tenant may have listened to in 24 hours.
 
     async def hear(self, caller: Caller, recording: Path, language: str | None) -> Speech:
         """Return what is said in *recording*.
@@ -57,7 +57,7 @@ class Voice:
 
     async def _must_be_within_its_time(self, caller: Caller) -> None:
         report = await self.store.usage(caller.tenant_id, self.clock.now() - DAY, None, GroupBy.DAY)
-        if report.total.audio_s >= Decimal(self.day_s):
+        if report.total.audio_s >= Decimal(self.quotas.of(caller.tenant_id).stt_seconds):
             raise OverLimit("The recordings of the last 24 hours are as long as a tenant's may be.", AGAIN_S)
 
     def _row(self, caller: Caller, name: str, speech: Speech) -> UsageRecorded:

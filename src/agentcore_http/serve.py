@@ -7,6 +7,7 @@ import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from pathlib import Path
+from typing import Any
 
 import anyio
 import uvicorn
@@ -20,7 +21,13 @@ from agentcore_http.auth.choice import check, warn
 from agentcore_http.settings import Settings, SettingsError
 from agentcore_http.telemetry import Telemetry, open_telemetry
 
-MAX_FRAME_BYTES = 64 * 1024 * 1024  # a prompt frame may carry attachments
+MAX_FRAME_BYTES = 64 * 1024  # of a client on a WebSocket; a prompt with attachments is posted
+SOCKETS: dict[str, Any] = {
+    "ws": "websockets-sansio",
+    "ws_per_message_deflate": False,  # a small message must not become a large one
+    "ws_max_size": MAX_FRAME_BYTES,
+    "ws_ping_interval": 20,
+}
 KEEP_ALIVE_S = 30
 SHUTDOWN_S = 10
 
@@ -55,8 +62,7 @@ def run(settings: Settings, place: wiring.Place) -> int:
     check(settings, place.host, keeps_keys=wiring.keeps_keys(settings, place))
     listener = _listen(place)
     place = evolve(place, port=listener.getsockname()[1])
-    loop_factory = _loop_factory()
-    with open_telemetry() as telemetry, asyncio.Runner(loop_factory=loop_factory) as runner:
+    with open_telemetry() as telemetry, asyncio.Runner(loop_factory=loop_factory()) as runner:
         return runner.run(_serve(settings, place, listener, telemetry))
 
 
@@ -86,10 +92,7 @@ async def _serve(settings: Settings, place: wiring.Place, listener: socket.socke
         log_config=None,
         log_level="critical",  # what it would say, ``front`` and ``_reason`` do
         access_log=False,
-        ws="websockets-sansio",
-        ws_per_message_deflate=False,
-        ws_max_size=MAX_FRAME_BYTES,
-        ws_ping_interval=20,
+        **SOCKETS,
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=SHUTDOWN_S,
         lifespan="on",
@@ -138,7 +141,8 @@ def _listen(place: wiring.Place) -> socket.socket:
     return listener
 
 
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """Return what makes the event loop."""
     try:
         import uvloop  # noqa: PLC0415 - not on every platform
     except ImportError:

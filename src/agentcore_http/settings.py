@@ -17,6 +17,7 @@ from attrs import Attribute, evolve, field, fields, frozen
 from agentcore.policy import Rule
 from agentcore_adapters.netguard import allow_list
 from agentcore_http.auth import reading
+from agentcore_http.limit_settings import LimitSettings
 from agentcore_http.redaction import Secret
 
 PREFIX = "AGENTCORE_"
@@ -147,7 +148,7 @@ def _secretly(read: Callable[[object], Any]) -> Callable[[object], Secret | tupl
 
 
 @frozen(kw_only=True)
-class Settings:
+class Settings(LimitSettings):
     """Everything that can be set; None means that nobody said."""
 
     auth: str | None = _setting(
@@ -236,9 +237,6 @@ class Settings:
     )
     stt_base_url: str | None = _setting(_url, "A server that speaks OpenAI's wire for recordings; else its own.")
     stt_model: str | None = _setting(_text, "Model: a name, or the folder of one for `faster_whisper`.")
-    limits_stt_seconds: float | None = _setting(
-        _number, "Seconds of recordings that a tenant may have listened to in 24 hours; 36000.", table="limits"
-    )
     log_level: str | None = _setting(
         _level, "What is logged: `debug`, `info` (a line for each request), `warning` (the default), `error`."
     )

@@ -17,6 +17,7 @@ from attrs import evolve, frozen
 
 from agentcore.books import Sink
 from agentcore.engine import Engines
+from agentcore.gate import MOST
 from agentcore.ids import EngineName, NodeId, TenantId
 from agentcore.node import open_runtime
 from agentcore.policy import APPROVAL_S, Policy, Rule
@@ -28,7 +29,6 @@ from agentcore.seal import Seal
 from agentcore.speech import Transcriber
 from agentcore.tooling import Toolbox, Toolboxes
 from agentcore.toolloop import CALL_S
-from agentcore.voice import DAY_S
 from agentcore_adapters import jwks
 from agentcore_adapters.engines import openclaw
 from agentcore_adapters.engines.catalog import Bridges, EngineSettings, Equipment, open_catalog
@@ -91,6 +91,15 @@ async def postgres_runtime(
     async with database(settings) as dsn, postgres_store(dsn) as (store, leases):
         async with node(settings, place, store, leases, engines, telemetry) as runtime:
             yield runtime
+
+
+@asynccontextmanager
+async def stored(settings: Settings) -> AsyncIterator[Store]:
+    """Open the store on PostgreSQL alone: the one that is set, else the embedded one, which may be in use."""
+    from agentcore_adapters.postgres.store import postgres_store  # noqa: PLC0415 - needs its extra
+
+    async with database(settings) as dsn, postgres_store(dsn) as (store, _):
+        yield store
 
 
 @asynccontextmanager
@@ -169,7 +178,9 @@ async def node(
             seal=seal,
             hosts=guard(settings),
             transcriber=transcriber,
-            voice_day_s=settings.limits_stt_seconds or DAY_S,
+            limits=settings.limits,
+            tenants=settings.tenants,
+            most_driven=settings.limits_max_running_per_node or MOST,
             prompts=PromptBuilder(
                 api_url=(settings.public_url or place.url) + API, guardrail=settings.prompts_guardrail or ""
             ),

@@ -16,6 +16,7 @@ from agentcore.testing.contracts import (
     InstancesContract,
     KeysContract,
     LeasesContract,
+    LimitsContract,
     ReadingContract,
     StoreContract,
 )
@@ -77,6 +78,10 @@ class TestMemoryInstances(InstancesContract):
 
 
 class TestMemoryLeases(LeasesContract):
+    pass
+
+
+class TestMemoryLimits(LimitsContract):
     pass
 
 

@@ -19,6 +19,7 @@ from agentcore.testing.contracts import (
     InstancesContract,
     KeysContract,
     LeasesContract,
+    LimitsContract,
     ReadingContract,
     StoreContract,
 )
@@ -78,6 +79,10 @@ class TestPostgresInstances(InstancesContract):
 
 
 class TestPostgresLeases(LeasesContract):
+    pass
+
+
+class TestPostgresLimits(LimitsContract):
     pass
 
 

@@ -12,7 +12,8 @@ from tests.support.server import Json, Served
 from agentcore.testing.making import an_id
 
 pytestmark = pytest.mark.anyio
-PNG = base64.b64encode(b"\x89PNG\r\n\x1a\n" + b"0" * 64).decode()
+HEADER = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x01\0\0\0\x01"
+PNG = base64.b64encode(HEADER + b"0" * 48).decode()
 
 
 async def test_H1_interrupted_is_a_flag(served: Served) -> None:

@@ -60,14 +60,14 @@ DOMAIN: Mapping[str, tuple[Look, ...]] = {
 STORES: Mapping[str, tuple[Look, ...]] = {
     **dict.fromkeys(("memory/state", "memory/store", "memory/leases", "memory/books"), (MEMORY, SEEDS)),
     **dict.fromkeys(
-        (f"postgres/{name}" for name in ("writer", "leases", "flusher", "store", "books", "connection")),
+        (f"postgres/{name}" for name in ("writer", "leases", "lines", "flusher", "store", "books", "connection")),
         (POSTGRES,),
     ),
     "postgres/statements": (POSTGRES, MAINTENANCE),
     "postgres/errors": (GUARDS,),
 }
 SHELL: Mapping[str, tuple[Look, ...]] = {
-    **dict.fromkeys(("lane", "lanes", "reading", "pulse", "asking"), (BY_HAND, SEEDS)),
+    **dict.fromkeys(("lane", "lanes", "reading", "pulse", "asking", "gate", "quotas", "lines"), (BY_HAND, SEEDS)),
     "node": (BY_HAND, SEEDS, NODES),
     "runtime": (BY_HAND, SEEDS, REMOTE, VOICE),
     "voice": (BY_HAND, VOICE),
@@ -95,6 +95,7 @@ LEFT_OUT = frozenset(
             "events",
             "house",
             "ids",
+            "limits",
         ),
         *(
             "engine",

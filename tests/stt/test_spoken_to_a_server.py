@@ -10,6 +10,7 @@ import pytest
 from tests.support.server import Json, Served, receive, serving, until_final
 from tests.support.sounds import FORMATS, NOBODY, SENTENCES, Studio, fetched, word_error_rate
 
+from agentcore.limits import Limits
 from agentcore.ports import Leases, Store
 from agentcore_adapters.stt.faster_whisper import FasterWhisper
 from agentcore_http.app import API
@@ -21,7 +22,7 @@ FEW = ("silence", "white_noise", "click", "chord", "string")
 @pytest.fixture
 async def heard(stores: tuple[Store, Leases], models: Path) -> AsyncIterator[Served]:
     listener = FasterWhisper(await fetched(models))
-    async with serving(*stores, transcriber=listener, voice_day_s=36_000.0) as served:
+    async with serving(*stores, transcriber=listener, limits=Limits()) as served:
         try:
             yield served
         finally:

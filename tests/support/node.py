@@ -25,7 +25,7 @@ from agentcore_adapters.memory.clock import ManualClock
 from agentcore_adapters.memory.leases import MemoryLeases
 from agentcore_adapters.memory.store import MemoryStore
 
-NEVER = Periods(tick=1e6, beat=1e6, heads=1e6, expire=1e6, sweep=1e6, relay=1e6, forget=1e6)
+NEVER = Periods(tick=1e6, beat=1e6, heads=1e6, expire=1e6, sweep=1e6, relay=1e6, forget=1e6, limits=1e6)
 ME = Caller(tenant_id=TENANT, subject="me", roles=frozenset(Role))
 
 

@@ -1,7 +1,7 @@
 """The whole server on a loopback port, in the test's own loop, with scripted engines."""
 
 import socket
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from typing import Any
 
@@ -9,13 +9,15 @@ import anyio
 import httpx2
 import msgspec
 import uvicorn
-from attrs import define, field
+from attrs import define, evolve, field
 from litestar import Litestar
 from websockets.asyncio.client import ClientConnection, connect
 
 from agentcore.books import Sink
 from agentcore.engine import Engines
-from agentcore.ids import EngineName
+from agentcore.gate import MOST
+from agentcore.ids import EngineName, NodeId, TenantId
+from agentcore.limits import Limits, Own
 from agentcore.node import open_runtime
 from agentcore.policy import Policy
 from agentcore.ports import Hosts, Leases, Store
@@ -30,12 +32,13 @@ from agentcore_adapters.memory.bus import MemoryBus
 from agentcore_adapters.memory.clock import SystemClock
 from agentcore_http.app import API, create_app
 from agentcore_http.auth.identity import Fetch
+from agentcore_http.serve import SOCKETS
 from agentcore_http.settings import Settings
 from agentcore_http.telemetry import Telemetry
 
 FINAL = {"completed", "error", "cancelled"}
 Json = dict[str, Any]
-QUICK = Periods(tick=0.02, beat=0.2, heads=0.1, expire=0.1, sweep=0.1, relay=0.05)
+QUICK = Periods(tick=0.02, beat=0.2, heads=0.1, expire=0.1, sweep=0.1, relay=0.05, limits=0.1)
 
 
 @define
@@ -157,8 +160,7 @@ async def listening_on(app: Litestar) -> AsyncIterator[str]:
     config = uvicorn.Config(
         app,
         log_level="critical",
-        ws="websockets-sansio",
-        ws_per_message_deflate=False,
+        **SOCKETS,
         lifespan="on",
     )
     server = QuietServer(config)
@@ -186,9 +188,13 @@ async def serving(
     sink: Sink | None = None,
     hosts: Hosts | None = None,
     transcriber: Transcriber | None = None,
-    voice_day_s: float = 60.0,
     keys: Fetch | None = None,
     telemetry: Telemetry | None = None,
+    limits: Limits | None = None,
+    tenants: Mapping[TenantId, Own] | None = None,
+    most_driven: int = MOST,
+    node: str = NODE,
+    slow_rounds: bool = False,
 ) -> AsyncIterator[Served]:
     """Serve *store* with *engines*, else with two scripted ones, ``scripted`` and ``other``."""
     engine, other = ScriptedEngine(), ScriptedEngine(name=EngineName("other"))
@@ -203,16 +209,18 @@ async def serving(
             bus=MemoryBus(),
             engines=engines or ScriptedEngines([engine, other]),
             clock=SystemClock(),
-            node=NODE,
+            node=NodeId(node),
             new_id=an_id,
             seal=Seal(b"k" * 32),
             prompts=PromptBuilder(api_url="http://127.0.0.1/api/v1/agent"),
             policy=policy,
-            periods=QUICK,
+            periods=evolve(QUICK, sweep=60.0) if slow_rounds else QUICK,
             sink=sink,
             hosts=hosts,
             transcriber=transcriber,
-            voice_day_s=voice_day_s,
+            limits=limits or Limits(stt_seconds=60.0, requests_per_minute=10**6),
+            tenants=tenants,
+            most_driven=most_driven,
             drain_s=0.05,
             observers=telemetry.observers,
         ) as runtime:
@@ -221,6 +229,6 @@ async def serving(
             yield runtime
 
     async with listening(opened, settings or Settings(), slow_s, keys=keys, telemetry=telemetry) as url:
-        limits = httpx2.Limits(max_connections=200)
-        async with httpx2.AsyncClient(timeout=30.0, limits=limits) as http:
+        connections = httpx2.Limits(max_connections=200)
+        async with httpx2.AsyncClient(timeout=30.0, limits=connections) as http:
             yield Served(url, found[0], engine, other, http)

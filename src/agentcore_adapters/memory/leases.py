@@ -1,14 +1,15 @@
 """Leases over the memory store."""
 
-from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime, timedelta
 
 from anyio.lowlevel import checkpoint
 from attrs import frozen
 
 from agentcore.follow import Entry
 from agentcore.ids import NodeId, SessionId, TaskId, TenantId
-from agentcore.ports import Clock, Grant, Lease
+from agentcore.limits import Room
+from agentcore.ports import ANY, AtLimit, Clock, Grant, Lease
 from agentcore.task import Task
 from agentcore_adapters.memory.state import Hold, Shelf, State, queue
 
@@ -21,7 +22,9 @@ class MemoryLeases:
     clock: Clock
     ttl_s: float = 15.0
 
-    async def take(self, tenant: TenantId, session_id: SessionId, node: NodeId) -> Grant | None:
+    async def take(
+        self, tenant: TenantId, session_id: SessionId, node: NodeId, most: int | None = None
+    ) -> Grant | None:
         """Take over a lost task, or begin the head of the queue."""
         await checkpoint()
         shelf = self.state.shelves.get((tenant, session_id))
@@ -31,6 +34,8 @@ class MemoryLeases:
         is_takeover = found.driven
         entries: tuple[Entry, ...] = ()
         if not is_takeover:
+            if most is not None and self.state.driven(tenant) >= most:
+                raise AtLimit("The tenant runs as many tasks as it may.")
             _, changes = self.state.turn(tenant, found.id).begin(self.clock.now())
             entries = self.state.settle(changes, None)
             shelf = self.state.shelves[tenant, session_id]
@@ -61,15 +66,30 @@ class MemoryLeases:
             renewed[lease.task_id] = (_trusted(lease, self._trusted_until()), version)
         return renewed
 
-    async def waiting(self, limit: int) -> list[tuple[TenantId, SessionId]]:
-        """Return sessions where there is something to take; tenants take turns."""
+    async def waiting(
+        self, limit: int, room: Room = ANY, only: Collection[TenantId] | None = None
+    ) -> list[tuple[TenantId, SessionId]]:
+        """Return sessions where there is something to take; whoever runs the fewest comes first."""
         await checkpoint()
-        turns: dict[TenantId, list[tuple[TenantId, SessionId]]] = {}
-        for key, shelf in self.state.shelves.items():
-            if self._takeable(shelf) is not None:
-                turns.setdefault(key[0], []).append(key)
-        rounds = max(map(len, turns.values()), default=0)
-        return [keys[i] for i in range(rounds) for keys in turns.values() if i < len(keys)][:limit]
+        lost: list[tuple[TenantId, SessionId]] = []
+        queued: dict[TenantId, list[tuple[Task, SessionId]]] = {}
+        for (tenant, session_id), shelf in self.state.shelves.items():
+            head = self._takeable(shelf) if only is None or tenant in only else None
+            if head is None:
+                continue
+            if head.driven:
+                lost.append((tenant, session_id))
+            else:
+                queued.setdefault(tenant, []).append((head, session_id))
+        ranked: list[tuple[int, datetime, TenantId, SessionId]] = []
+        for tenant, heads in queued.items():
+            running, most = self.state.driven(tenant), room.of(tenant)
+            heads.sort(key=lambda pair: (-pair[0].priority, pair[0].created_at))
+            fits = len(heads) if most is None else max(0, most - running)
+            ranked += [
+                (running + n, head.created_at, tenant, session_id) for n, (head, session_id) in enumerate(heads[:fits])
+            ]
+        return [*lost, *(place[2:] for place in sorted(ranked))][:limit]
 
     def _takeable(self, shelf: Shelf, node: NodeId | None = None) -> Task | None:
         waiting = queue(shelf.tasks.values())

@@ -4,7 +4,7 @@ Law: ``settle`` works on a copy of the session's shelf and puts it in place at t
 leaves nothing.  Only frozen values lie on the shelves.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 
 from attrs import define, evolve, field
@@ -12,7 +12,7 @@ from attrs import define, evolve, field
 from agentcore.approval import Approval
 from agentcore.books import Delivery, EventId, UsageRecorded
 from agentcore.changes import Blob, Changes, Conversation, Logged, Receipt, ReceiptKey
-from agentcore.errors import KeyInFlight, SessionNotFound, TaskNotFound
+from agentcore.errors import KeyInFlight, OverLimit, SessionNotFound, TaskNotFound
 from agentcore.events import TextKind, TextSaid, ToolUse, bounds_attempt
 from agentcore.follow import Entry
 from agentcore.ids import (
@@ -26,6 +26,7 @@ from agentcore.ids import (
     TenantId,
 )
 from agentcore.instances import Instance
+from agentcore.limits import AGAIN_S, OVER, Own
 from agentcore.messages import (
     Message,
     Part,
@@ -38,7 +39,7 @@ from agentcore.messages import (
 from agentcore.ports import Fenced, Lease, Stale
 from agentcore.replying import reply_in
 from agentcore.session import Session
-from agentcore.task import Task, TaskQueued, TaskRequeued
+from agentcore.task import Task, TaskQueued, TaskRequeued, TaskStatus
 from agentcore.turn import Turn
 from agentcore.usage import OpenCall, Usage
 
@@ -114,6 +115,21 @@ class State:
     slots: dict[tuple[str, ...], Slot] = field(factory=dict)
     engines: dict[TenantId, EngineName] = field(factory=dict)
     instances: dict[tuple[TenantId, InstanceId], Instance] = field(factory=dict)
+    limits: dict[TenantId, Own] = field(factory=dict)
+
+    def open_tasks(self, tenant: TenantId) -> int:
+        """Count the tasks of a tenant that are not over, and not asked to stop."""
+        return sum(not task.is_final and task.status is not TaskStatus.CANCELLING for task in self.tasks(tenant))
+
+    def driven(self, tenant: TenantId) -> int:
+        """Count the tasks of a tenant that some node drives."""
+        return sum(task.driven for task in self.tasks(tenant))
+
+    def tasks(self, tenant: TenantId) -> Iterator[Task]:
+        """Yield the tasks of a tenant."""
+        for (owner, _), shelf in self.shelves.items():
+            if owner == tenant:
+                yield from shelf.tasks.values()
 
     def shelf(self, tenant: TenantId, session_id: SessionId) -> Shelf:
         """Return a session's shelf, or raise SessionNotFound."""
@@ -159,6 +175,8 @@ class State:
             self.must_hold(changes.receipt.key)
         if changes.conversation is not None:
             _put_conversation(shelf, changes.conversation)
+        if changes.most_open is not None and self.open_tasks(tenant) + changes.opened > changes.most_open:
+            raise OverLimit(OVER.format(changes.most_open), AGAIN_S)
         entries = tuple(_append(shelf, logged, changes.at) for logged in changes.log)
         # Nothing can be refused from here on.
         self.shelves[tenant, changes.session_id] = shelf

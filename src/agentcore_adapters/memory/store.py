@@ -14,6 +14,7 @@ from agentcore.errors import InstanceNotFound, KeyInFlight, KeyReused
 from agentcore.follow import Page
 from agentcore.ids import ChangeId, EngineName, InstanceId, SessionId, TaskId, TenantId
 from agentcore.instances import Instance
+from agentcore.limits import Own
 from agentcore.messages import FilePart, Message, Role
 from agentcore.ports import RESERVED_S, Clock, Committed, Lease, SessionView, Snapshot, Stale, TaskView
 from agentcore.session import Session
@@ -204,6 +205,23 @@ class MemoryStore(MemoryBooks):
         """Store the tenant's choice."""
         await checkpoint()
         self.state.engines[tenant] = engine
+
+    async def limits(self) -> dict[TenantId, Own]:
+        """Return the limits that tenants have of their own."""
+        await checkpoint()
+        return dict(self.state.limits)
+
+    async def set_limits(self, tenant: TenantId, own: Own) -> None:
+        """Store a tenant's own limits."""
+        await checkpoint()
+        self.state.limits.pop(tenant, None)
+        if own:
+            self.state.limits[tenant] = dict(own)
+
+    async def stored_bytes(self, tenant: TenantId) -> int:
+        """Count the bytes of a tenant's attachments."""
+        await checkpoint()
+        return sum(len(blob.data) for (owner, _), blob in self.state.blobs.items() if owner == tenant)
 
     async def keep_instance(self, instance: Instance) -> None:
         """Store an instance."""

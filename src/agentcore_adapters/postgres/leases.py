@@ -1,21 +1,26 @@
 """Who drives what, by the database's clock."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from attrs import evolve, frozen
+from attrs import evolve, field, frozen
 
+from agentcore.errors import OverLimit
 from agentcore.follow import Entry
 from agentcore.ids import NodeId, SessionId, TaskId, TenantId
-from agentcore.ports import Grant, Lease
+from agentcore.limits import Room
+from agentcore.lines import Lines
+from agentcore.ports import ANY, AtLimit, Grant, Lease
 from agentcore.turn import Turn
 from agentcore_adapters.postgres import rows, writer
 from agentcore_adapters.postgres import statements as sql
 from agentcore_adapters.postgres.connection import Database, Transaction, row_of
+from agentcore_adapters.postgres.lines import count, counted
 from agentcore_adapters.postgres.reads import turn_of, turn_statements
 
 TTL_S = 15.0
+_Taken = tuple[Turn, int, bool, tuple[Entry, ...]]
 
 
 @frozen
@@ -25,15 +30,24 @@ class PostgresLeases:
     database: Database
     beats: Database  #: Of its own, so that a renewal waits for nobody else's work.
     ttl_s: float = TTL_S
+    lines: Lines = field(factory=Lines)  #: Of tenants that are near their limit of running tasks.
 
-    async def take(self, tenant: TenantId, session_id: SessionId, node: NodeId) -> Grant | None:
+    async def take(
+        self, tenant: TenantId, session_id: SessionId, node: NodeId, most: int | None = None
+    ) -> Grant | None:
         """Take over a lost task, or begin the head of the queue."""
-        sent = time.monotonic()
 
-        async def work(transaction: Transaction) -> tuple[Turn, int, bool, tuple[Entry, ...]] | None:
-            return await self._take(transaction, tenant, session_id, node)
+        async def take(alone: bool) -> tuple[float, _Taken | None]:  # noqa: FBT001 - it is what it is told
+            async def work(transaction: Transaction) -> _Taken | None:
+                return await self._take(transaction, tenant, session_id, node, most, alone=alone)
 
-        found = await self.database.write(tenant, work)
+            sent = time.monotonic()  # once it is our turn: a lease is trusted from when it was asked for
+            return sent, await self.database.write(tenant, work)
+
+        try:
+            sent, found = await counted(self.lines, tenant, most, take)
+        except OverLimit:
+            raise AtLimit("Too many tasks of the tenant are to be begun; this one waits.") from None
         if found is None:
             return None
         turn, epoch, is_takeover, entries = found
@@ -48,8 +62,18 @@ class PostgresLeases:
         return Grant(lease=lease, turn=turn, is_takeover=is_takeover, entries=entries)
 
     async def _take(
-        self, transaction: Transaction, tenant: TenantId, session_id: SessionId, node: NodeId
-    ) -> tuple[Turn, int, bool, tuple[Entry, ...]] | None:
+        self,
+        transaction: Transaction,
+        tenant: TenantId,
+        session_id: SessionId,
+        node: NodeId,
+        most: int | None,
+        *,
+        alone: bool,
+    ) -> "_Taken | None":
+        counting = None
+        if most is not None:
+            counting = await count(transaction, sql.RUNNING, sql.COUNT_DRIVEN, tenant, most, alone=alone)
         free, head = await transaction.arrive(
             await transaction.send(sql.TRY_SESSION, tenant, session_id),
             await transaction.send(sql.HEAD_TASK, tenant, session_id),
@@ -74,6 +98,8 @@ class PostgresLeases:
             return turn, taken[0]["lease_epoch"], True, ()
         if row["lease_owner"] is not None or row["status"] != "queued":
             return None  # somebody drives it, or it is parked and waits for a person
+        if counting is not None and most is not None and not await counting.must_fit(1, most, alone=alone):
+            raise AtLimit("The tenant runs as many tasks as it may.")
         turn, changes = turn.begin(chosen["now"])
         entries = await writer.write(transaction, changes, None, take=(node, self.ttl_s))
         (epoch,) = await transaction.arrive(await transaction.send(sql.EPOCH, tenant, task_id))
@@ -107,9 +133,13 @@ class PostgresLeases:
             answer[lease.task_id] = (lease, row["version"])
         return answer
 
-    async def waiting(self, limit: int) -> list[tuple[TenantId, SessionId]]:
+    async def waiting(
+        self, limit: int, room: Room = ANY, only: Collection[TenantId] | None = None
+    ) -> list[tuple[TenantId, SessionId]]:
         """Return sessions where there is something to take."""
-        (found,) = await self.database.read_all((sql.WAITING, (limit,)))
+        wanted = None if only is None else list(only)
+        own = (list(room.tenants), list(room.tenants.values()))
+        (found,) = await self.database.read_all((sql.WAITING, (wanted, wanted, *own, room.most, limit)))
         return [(TenantId(row["tenant_id"]), SessionId(str(row["session_id"]))) for row in found]
 
     def _trusted_until(self, sent: float) -> float:

@@ -17,6 +17,7 @@ from agentcore.errors import InstanceNotFound, SessionNotFound, TaskNotFound
 from agentcore.follow import Page
 from agentcore.ids import EngineName, InstanceId, MessageId, SessionId, TaskId, TenantId
 from agentcore.instances import Instance
+from agentcore.limits import Own
 from agentcore.messages import Message
 from agentcore.ports import SessionView, Snapshot, TaskView
 from agentcore.replying import reply_in
@@ -266,6 +267,16 @@ class Reads(PostgresBooks):
         return [
             (TenantId(row["tenant_id"]), SessionId(str(row["session_id"])), TaskId(str(row["id"]))) for row in found
         ]
+
+    async def limits(self) -> dict[TenantId, Own]:
+        """Return the limits that tenants have of their own."""
+        (found,) = await self.database.read_all((sql.LIMITS, ()))
+        return {TenantId(row["id"]): row["limits"] for row in found}
+
+    async def stored_bytes(self, tenant: TenantId) -> int:
+        """Count the bytes of a tenant's attachments."""
+        (found,) = await self.database.read(tenant, (sql.STORED_BYTES, (tenant,)))
+        return int(found[0]["n"])
 
     async def default_engine(self, tenant: TenantId) -> EngineName | None:
         """Return the engine that the tenant has chosen."""

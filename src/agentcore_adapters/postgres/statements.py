@@ -15,6 +15,29 @@ LOCK_TASKS = (
 )
 LOCK_HEAD = "SELECT head, text_pos, bound FROM log_head WHERE tenant_id = %s AND session_id = %s FOR NO KEY UPDATE"
 
+# -------------------------------------------------------------------------------------------------------- limits
+# Whoever counts holds the tenant's lock to the end of its transaction, together with others.  Those who hold it may yet
+# add one each: they are counted first and what is stored second, so that nobody is missed, and the later one of two
+# always sees the earlier.  Where that is not enough, one counts alone.
+SIDE_BY_SIDE = "SELECT pg_advisory_xact_lock_shared(%s, hashtext(%s))"
+ALONE = "SELECT pg_advisory_xact_lock(%s, hashtext(%s))"
+BESIDE = """
+    SELECT count(*) AS n FROM pg_locks
+    WHERE locktype = 'advisory' AND granted AND objsubid = 2 AND classid = %s::int::oid
+      AND objid::bigint = hashtext(%s)::bigint & 4294967295
+      AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"""
+OPEN, RUNNING = 20140, 20141  # what is counted, as the first half of the lock's key
+COUNT_OPEN = """
+    SELECT count(*) AS n FROM (
+      SELECT FROM task WHERE tenant_id = %s AND completed_at IS NULL AND status <> 'cancelling' LIMIT %s) AS open"""
+COUNT_DRIVEN = """
+    SELECT count(*) AS n FROM (SELECT FROM task WHERE tenant_id = %s AND lease_owner IS NOT NULL LIMIT %s) AS driven"""
+LIMITS = "SELECT id, limits FROM tenant WHERE limits IS NOT NULL"
+SET_LIMITS = """
+    INSERT INTO tenant (id, limits) VALUES (%s, %s)
+    ON CONFLICT ON CONSTRAINT tenant_pk DO UPDATE SET limits = excluded.limits"""
+STORED_BYTES = "SELECT coalesce(sum(octet_length(data)), 0)::bigint AS n FROM blob WHERE tenant_id = %s"
+
 # ----------------------------------------------------------------------------------------------------------- writes
 PUT_TENANT = "INSERT INTO tenant (id) VALUES (%s) ON CONFLICT DO NOTHING"
 NEW_SESSION = """
@@ -236,14 +259,21 @@ EXPIRED = """
         AND a.expires_at <= clock_timestamp()))
     ORDER BY deadline LIMIT %s"""
 WAITING = """
-    SELECT tenant_id, session_id FROM (
-      SELECT head.*, row_number() OVER (PARTITION BY tenant_id ORDER BY priority DESC, created_at) AS turn FROM (
-        SELECT DISTINCT ON (tenant_id, session_id) tenant_id, session_id, status, lease_owner, lease_expires_at,
-               priority, created_at
-        FROM task WHERE completed_at IS NULL
-        ORDER BY tenant_id, session_id, started_at IS NULL, priority DESC, number) AS head
-      WHERE status = 'queued' OR lease_owner IS NOT NULL AND lease_expires_at <= clock_timestamp()) AS takeable
-    ORDER BY turn, created_at LIMIT %s"""
+    WITH head AS (
+      SELECT DISTINCT ON (tenant_id, session_id) tenant_id, session_id, status, lease_expires_at, priority, created_at,
+             lease_owner IS NOT NULL AS is_driven
+      FROM task WHERE completed_at IS NULL AND (%s::text[] IS NULL OR tenant_id = ANY (%s::text[]))
+      ORDER BY tenant_id, session_id, started_at IS NULL, priority DESC, number
+    ), takeable AS (
+      SELECT *, row_number() OVER (PARTITION BY tenant_id, is_driven ORDER BY priority DESC, created_at) AS n FROM head
+      WHERE status = 'queued' OR is_driven AND lease_expires_at <= clock_timestamp()
+    ), driven AS (
+      SELECT tenant_id, count(*) AS n FROM task WHERE lease_owner IS NOT NULL GROUP BY tenant_id)
+    SELECT w.tenant_id, w.session_id FROM takeable w
+    LEFT JOIN driven d ON d.tenant_id = w.tenant_id
+    LEFT JOIN unnest(%s::text[], %s::bigint[]) AS own (tenant_id, most) ON own.tenant_id = w.tenant_id
+    WHERE w.is_driven OR w.n + coalesce(d.n, 0) <= coalesce(own.most, %s::bigint, w.n + coalesce(d.n, 0))
+    ORDER BY NOT w.is_driven, w.n + coalesce(d.n, 0), w.created_at LIMIT %s"""
 FLUSH = (
     "SELECT * FROM flush(%s::text[], %s::uuid[], %s::uuid[], %s::bigint[], "
     "%s::int[], %s::text[], %s::bigint[], %s::text[], %s::timestamptz[])"

@@ -4,19 +4,23 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import anyio
-from attrs import frozen
+from attrs import field, frozen
+from psycopg.types.json import Jsonb
 
 from agentcore.changes import Changes, Receipt, ReceiptKey
 from agentcore.errors import KeyInFlight, KeyReused, SessionNotFound
 from agentcore.follow import Entry
 from agentcore.ids import ChangeId, EngineName, InstanceId, SessionId, TaskId, TenantId
 from agentcore.instances import Instance
+from agentcore.limits import Own
+from agentcore.lines import Lines
 from agentcore.ports import RESERVED_S, Committed, Lease, Stale
 from agentcore_adapters.postgres import statements as sql
 from agentcore_adapters.postgres import writer
 from agentcore_adapters.postgres.connection import BEAT, REQUESTS, TEXT, Transaction, open_database, row_of
 from agentcore_adapters.postgres.flusher import Flusher
 from agentcore_adapters.postgres.leases import TTL_S, PostgresLeases
+from agentcore_adapters.postgres.lines import counted
 from agentcore_adapters.postgres.reads import Reads
 
 
@@ -25,16 +29,20 @@ class PostgresStore(Reads):
     """Keeps the promises of ``Store``."""
 
     flusher: Flusher
+    lines: Lines = field(factory=Lines)  #: Of tenants that are near their limit of open tasks.
 
     async def commit(self, changes: Changes, lease: Lease | None = None) -> Committed:
         """Store *changes*: text of many sessions together, anything else in a transaction of its own."""
         if lease is not None and changes.is_text_only:
             return await self.flusher.commit(changes, lease)
 
-        async def work(transaction: Transaction) -> tuple[Entry, ...]:
-            return await writer.write(transaction, changes, lease)
+        async def write(alone: bool) -> tuple[Entry, ...]:  # noqa: FBT001 - it is what it is told
+            async def work(transaction: Transaction) -> tuple[Entry, ...]:
+                return await writer.write(transaction, changes, lease, alone=alone)
 
-        return Committed(entries=await self.database.write(changes.tenant_id, work))
+            return await self.database.write(changes.tenant_id, work)
+
+        return Committed(entries=await counted(self.lines, changes.tenant_id, changes.most_open, write))
 
     async def last_change(self, tenant: TenantId, task_id: TaskId) -> ChangeId | None:
         """Return the id of the last change stored under a lease of the task, once no commit of it is under way."""
@@ -101,6 +109,14 @@ class PostgresStore(Reads):
 
         async def work(transaction: Transaction) -> None:
             await transaction.send(sql.SET_ENGINE, tenant, engine)
+
+        await self.database.write(tenant, work)
+
+    async def set_limits(self, tenant: TenantId, own: Own) -> None:
+        """Store a tenant's own limits."""
+
+        async def work(transaction: Transaction) -> None:
+            await transaction.send(sql.SET_LIMITS, tenant, Jsonb(dict(own)) if own else None)
 
         await self.database.write(tenant, work)
 

@@ -1,8 +1,8 @@
 """One commit as statements.
 
-Law: everything is locked and read first, in lock order (session, tasks, log_head); then it is known whether the
-decision still stands, and the writes follow, all at once.  So a commit costs two round trips: locks, and writes with
-the COMMIT; the guards in the schema are the second line.
+Law: everything is locked and read first, in lock order (the tenant's limit, session, tasks, log_head); then it is known
+whether the decision still stands, and the writes follow, all at once.  So a commit costs two round trips: locks, and
+writes with the COMMIT; the guards in the schema are the second line.
 """
 
 from collections.abc import Iterable
@@ -13,9 +13,10 @@ from psycopg.types.json import Jsonb
 
 from agentcore.books import UsageRecorded
 from agentcore.changes import Changes, Logged, ReceiptKey
-from agentcore.errors import KeyInFlight, SessionNotFound
+from agentcore.errors import KeyInFlight, OverLimit, SessionNotFound
 from agentcore.events import TextSaid, bounds_attempt
 from agentcore.follow import Entry
+from agentcore.limits import AGAIN_S, OVER
 from agentcore.messages import Message
 from agentcore.ports import Fenced, Lease, Stale
 from agentcore.session import Session
@@ -23,6 +24,7 @@ from agentcore.task import Task, TaskQueued
 from agentcore_adapters import codec
 from agentcore_adapters.postgres import statements as sql
 from agentcore_adapters.postgres.connection import Transaction, row_of
+from agentcore_adapters.postgres.lines import count
 
 
 @frozen(kw_only=True)
@@ -34,10 +36,18 @@ class Place:
 
 
 async def write(
-    transaction: Transaction, changes: Changes, lease: Lease | None, *, take: tuple[str, float] | None = None
+    transaction: Transaction,
+    changes: Changes,
+    lease: Lease | None,
+    *,
+    take: tuple[str, float] | None = None,
+    alone: bool = False,
 ) -> tuple[Entry, ...]:
-    """Write *changes*, or raise Stale or Fenced; with *take* (node, ttl_s) its task gets a lease."""
-    place = await _lock(transaction, changes, lease)
+    """Write *changes*, or raise Stale, Fenced, OverLimit; with *take* (node, ttl_s) its task gets a lease.
+
+    Unless *alone*, NearLimit is raised where others who are under way might use up what is left of the limit.
+    """
+    place = await _lock(transaction, changes, lease, alone=alone)
     if changes.text_start is not None and changes.text_start != place.position:
         raise Stale("The text does not begin where the log's text ends.")
     entries = numbered(changes, place)
@@ -52,15 +62,20 @@ async def write(
     return entries
 
 
-async def _lock(transaction: Transaction, changes: Changes, lease: Lease | None) -> Place:
+async def _lock(transaction: Transaction, changes: Changes, lease: Lease | None, *, alone: bool) -> Place:
     tenant, session_id = changes.tenant_id, changes.session_id
     task_ids = sorted({task.id for task in changes.tasks} | ({lease.task_id} if lease else set()))
+    most, counting = changes.most_open, None
+    if most is not None:
+        counting = await count(transaction, sql.OPEN, sql.COUNT_OPEN, tenant, most, alone=alone)
     session, tasks, head, *held = await transaction.arrive(
         await transaction.send(sql.LOCK_SESSION, tenant, session_id),
         await transaction.send(sql.LOCK_TASKS, tenant, task_ids),
         await transaction.send(sql.LOCK_HEAD, tenant, session_id),
         *([await transaction.send(sql.HOLD, *place_of(changes.receipt.key))] if changes.receipt else ()),
     )
+    if counting is not None and most is not None and not await counting.must_fit(changes.opened, most, alone=alone):
+        raise OverLimit(OVER.format(most), AGAIN_S)
     if held == [[]]:
         raise KeyInFlight("Another request with this Idempotency-Key has taken its place.")
     stored = row_of(session)

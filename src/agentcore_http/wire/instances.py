@@ -170,8 +170,8 @@ class ReceivedAnswer(Struct, rename="camel"):
 def proof(body: bytes) -> tuple[SessionId, TaskId, str]:
     """Read what a callback says that it answers; raises CallbackUnverified."""
     try:
-        data = msgspec.json.decode(body, type=Envelope).callback_data
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        data = decoded(body, Envelope).callback_data
+    except InvalidRequest:
         raise CallbackUnverified("The callback carries no callbackData of ours.") from None
     if UUID.fullmatch(data.session_id) is None or UUID.fullmatch(data.task_id) is None:
         raise CallbackUnverified("The callback carries no callbackData of ours.")

@@ -1,9 +1,11 @@
-"""One encoder for everything that leaves."""
+"""One encoder for everything that leaves, and what JSON that comes may be like."""
 
+import re
 from datetime import UTC, datetime
 
 import msgspec
 
+DEPTH = 64
 _encoder = msgspec.json.Encoder(decimal_format="string")
 
 
@@ -15,3 +17,23 @@ def encode(value: object) -> bytes:
 def timestamp(at: datetime) -> str:
     """Write a time as RFC 3339 in UTC, to the millisecond."""
     return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+# A string is passed over whole, closed or not, without going back: so this takes as long as the text is.
+_TOKEN = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|[\[{]|[\]}]', re.DOTALL)
+
+
+def is_shallow(body: bytes) -> bool:
+    """Tell whether nothing is nested deeper than DEPTH; what is no JSON at all is found by whoever decodes it."""
+    if body.count(b"[") + body.count(b"{") <= DEPTH:
+        return True
+    depth = 0
+    for found in _TOKEN.finditer(body):
+        token = body[found.start()]
+        if token in b"[{":
+            depth += 1
+            if depth > DEPTH:
+                return False
+        elif token in b"]}":
+            depth -= 1
+    return True

@@ -8,6 +8,7 @@ import base64
 import binascii
 import re
 import uuid
+from decimal import Decimal
 from typing import Annotated, Literal, TypeVar
 
 import msgspec
@@ -28,9 +29,13 @@ from agentcore.events import OAuthPrompted
 from agentcore.ids import ApprovalId, EngineName, SessionId, TaskId
 from agentcore.messages import is_storable
 from agentcore.task import OnCrash
+from agentcore_http.wire.images import size_of
+from agentcore_http.wire.json import DEPTH, is_shallow
 
 ATTACHMENT_BYTES = 5 * 1024 * 1024
 ATTACHMENTS = 20
+IMAGE_EDGE = 8000  # pixels: what providers take at most
+MOST_TURNS = 1000  # whatever the limit of the tenant is
 T = TypeVar("T")
 
 MAGIC: tuple[tuple[str, re.Pattern[bytes]], ...] = (
@@ -57,7 +62,7 @@ class ExecuteBody(Struct, rename="camel"):
     prompt: str
     session_id: str | None = None
     system_prompt: str | None = None
-    max_turns: Annotated[int, Meta(ge=1, le=100)] | None = None
+    max_turns: Annotated[int, Meta(ge=1, le=MOST_TURNS)] | None = None
     allowed_tools: list[str] | None = None
     engine_type: str | None = None
     max_context_messages: Annotated[int, Meta(ge=1, le=500)] | None = None
@@ -67,6 +72,8 @@ class ExecuteBody(Struct, rename="camel"):
     model: str | None = None
     deadline_seconds: Annotated[float, Meta(gt=0, le=86_400)] | None = None
     on_crash: Literal["fail", "resume", "restart_if_pure"] | None = None
+    max_output_tokens: Annotated[int, Meta(ge=1, le=10**9)] | None = None
+    max_cost_usd: Annotated[float, Meta(gt=0, le=10**6)] | None = None
 
     def ask(self, default_deadline_s: float) -> Ask:
         """Turn it into what the core is asked."""
@@ -79,13 +86,15 @@ class ExecuteBody(Struct, rename="camel"):
             attachments=_attachments(self.attachments),
             engine=EngineName(self.engine_type) if self.engine_type is not None else None,
             system_prompt=self.system_prompt or None,
-            max_turns=self.max_turns or 10,
+            max_turns=self.max_turns,
             max_context_messages=self.max_context_messages or 20,
             allowed_tools=None if self.allowed_tools is None else tuple(self.allowed_tools),
             voice_mode=bool(self.voice_mode),
             model=self.model or None,
             deadline_s=self.deadline_seconds or default_deadline_s,
             on_crash=OnCrash(self.on_crash) if self.on_crash is not None else None,
+            max_output_tokens=self.max_output_tokens,
+            max_cost_usd=None if self.max_cost_usd is None else Decimal(str(self.max_cost_usd)),
         )
 
     @property
@@ -162,6 +171,8 @@ class OAuthBody(Struct, rename="camel"):
 
 def decoded(body: bytes, kind: type[T]) -> T:
     """Decode strictly; raises InvalidRequest that names the field."""
+    if not is_shallow(body):
+        raise InvalidRequest(f"The body is nested more than {DEPTH} deep.")
     try:
         return msgspec.json.decode(body, type=kind)
     except msgspec.ValidationError as error:
@@ -204,6 +215,15 @@ def _check_texts(body: Struct, *names: str) -> None:
             raise InvalidRequest(f"{field} holds U+0000 or half a surrogate pair, which cannot be stored.", field)
 
 
+def _check_pixels(media_type: str, data: bytes, field: str) -> None:
+    """Refuse what no model takes, before anything decodes it: a small file can hold a very large image."""
+    size = size_of(media_type, data)
+    if size is None:
+        raise InvalidRequest(f"{field} is not a whole image: its header does not say how large it is.", field)
+    if max(size) > IMAGE_EDGE:
+        raise TooLarge(f"{field} is {size[0]} x {size[1]} pixels; an image may have {IMAGE_EDGE} x {IMAGE_EDGE}.")
+
+
 def _attachments(bodies: list[AttachmentBody] | None) -> tuple[Attachment, ...]:
     return tuple(_attachment(body, f"attachments[{i}]") for i, body in enumerate(bodies or ()))
 
@@ -224,6 +244,8 @@ def _attachment(body: AttachmentBody, field: str) -> Attachment:
     found = next((media_type for media_type, magic in MAGIC if magic.match(data)), None)
     if found != body.media_type:
         raise InvalidRequest(f"{field} is not {body.media_type}, whatever it says.", f"{field}.mediaType")
+    if found.startswith("image/"):
+        _check_pixels(found, data, field)
     name = body.file_name
     if name is not None and (len(name) > 255 or not is_storable(name)):
         raise InvalidRequest(f"{field}.fileName is too long or cannot be stored.", f"{field}.fileName")

@@ -7,6 +7,7 @@ from agentcore.testing.contracts.engine import EngineContract
 from agentcore.testing.contracts.instances import InstancesContract
 from agentcore.testing.contracts.keys import KeysContract
 from agentcore.testing.contracts.leases import LeasesContract
+from agentcore.testing.contracts.limits import LimitsContract
 from agentcore.testing.contracts.reading import ReadingContract
 from agentcore.testing.contracts.sink import SinkContract
 from agentcore.testing.contracts.store import StoreContract
@@ -19,6 +20,7 @@ __all__ = [
     "InstancesContract",
     "KeysContract",
     "LeasesContract",
+    "LimitsContract",
     "ReadingContract",
     "SinkContract",
     "StoreContract",
