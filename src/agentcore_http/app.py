@@ -21,6 +21,7 @@ from agentcore_http.auth.choice import open_authenticator
 from agentcore_http.auth.identifier import ANYBODY, Identifier
 from agentcore_http.auth.identity import Fetch
 from agentcore_http.auth.origin import Doorman, cross_origin
+from agentcore_http.door import Door, Doorkeeper
 from agentcore_http.front import Front
 from agentcore_http.problems import answer
 from agentcore_http.routes import engines, events, health, instances, sessions, tasks, tickets, usage, voice
@@ -52,6 +53,7 @@ def create_app(
         async with open_runtime() as runtime:
             async with open_authenticator(settings, fetch_keys, runtime.house.clock) as authenticator:
                 app.state.runtime, app.state.authenticator = runtime, authenticator
+                app.state.door = Door(runtime.house.clock.monotonic, runtime.house.quotas.of)
                 yield
 
     def doorman(app: ASGIApp) -> ASGIApp:
@@ -70,6 +72,7 @@ def create_app(
             *tickets.HANDLERS,
             ws.stream,
         ],
+        middleware=[Doorkeeper],  # behind the Identifier
     )
     app = Litestar(
         route_handlers=[api, *health.HANDLERS],

@@ -53,7 +53,8 @@ STATUS: tuple[tuple[type[AgentcoreError], int], ...] = (
     (Unavailable, 503),
 )
 # With these a WebSocket is closed.
-BAD_REQUEST, NOT_AUTHENTICATED, NOT_FOUND, TOO_SLOW, TRY_AGAIN = 4400, 4401, 4404, 4408, 1013
+BAD_REQUEST, NOT_AUTHENTICATED, NOT_FOUND, TOO_SLOW, TOO_MANY, TRY_AGAIN = 4400, 4401, 4404, 4408, 4429, 1013
+TOO_OFTEN = 1008  # more messages than a client may send
 CODES = {
     400: "invalid_request",
     404: "not_found",
@@ -115,6 +116,8 @@ def close_code(error: AgentcoreError) -> int:
             return NOT_AUTHENTICATED
         case NotFound():
             return NOT_FOUND
+        case OverLimit():
+            return TOO_MANY
         case Unavailable():
             return TRY_AGAIN  # with the last cursor
         case _:

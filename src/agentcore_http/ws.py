@@ -6,7 +6,7 @@ what is on its way.
 """
 
 from collections.abc import Mapping
-from contextlib import aclosing
+from contextlib import ExitStack, aclosing
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -25,7 +25,8 @@ from agentcore.ids import SessionId
 from agentcore.runtime import Runtime
 from agentcore_http.auth.identifier import subprotocols
 from agentcore_http.auth.tickets import agreed
-from agentcore_http.problems import NOT_AUTHENTICATED, TOO_SLOW, close_code, problem
+from agentcore_http.door import Bucket, door_of
+from agentcore_http.problems import NOT_AUTHENTICATED, TOO_OFTEN, TOO_SLOW, close_code, problem
 from agentcore_http.routes.context import caller_of, identity_of, runtime_of, settings_of
 from agentcore_http.routes.subscription import encoder_for, expiring
 from agentcore_http.routes.tasks import DEFAULT_DEADLINE_S
@@ -33,6 +34,7 @@ from agentcore_http.wire import answers, requests
 from agentcore_http.wire.frames import Encoder
 from agentcore_http.wire.json import encode
 
+FRAMES_PER_S, FRAMES_AT_ONCE = 50.0, 100.0  # of a client, on one socket
 SLOW_S = 20.0
 LAST_WORD = 10  # times as long as a frame may take
 
@@ -48,9 +50,19 @@ async def stream(
     include: FromQuery[str | None] = None,
 ) -> None:
     """Show a session from a cursor on, and take commands."""
-    runtime = runtime_of(socket)
     await socket.accept(subprotocols=agreed(subprotocols(socket.scope)))
-    identity, caller = identity_of(socket), caller_of(socket)
+    caller = caller_of(socket)
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(door_of(socket.app).stream(caller))
+        except AgentcoreError as error:
+            await socket.close(code=close_code(error), reason=error.code)
+            return
+        await _serve(socket, caller, session_id, after, include)
+
+
+async def _serve(socket: Socket, caller: Caller, session_id: str, after: str | None, include: str | None) -> None:
+    runtime, identity = runtime_of(socket), identity_of(socket)
     try:
         found = requests.session_id(session_id)
         view = await runtime.views.session(caller, found)
@@ -77,29 +89,29 @@ class Connection:
     deadline_s: float
     until: datetime | None = None  #: When what proved the caller expires.
     _sending: anyio.Lock = field(factory=lambda: anyio.Lock(fast_acquire=True))
+    _close: tuple[int, str] | None = None
 
     async def serve(self, feed: Feed) -> None:
         """Write and read until one side has had enough."""
-        close: tuple[int, str] | None = None
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._read, tasks.cancel_scope)
             try:
                 with expiring(self.until, self.runtime.house.clock) as expired:
                     await self._write(feed)
                 if expired.cancelled_caught:
-                    close = (NOT_AUTHENTICATED, "token_expired")
+                    self._close = (NOT_AUTHENTICATED, "token_expired")
             except TimeoutError:
-                close = (TOO_SLOW, "too slow: resume with the last cursor")
+                self._close = (TOO_SLOW, "too slow: resume with the last cursor")
             except (NotFound, Unavailable) as error:
-                close = (close_code(error), error.code)
+                self._close = (close_code(error), error.code)
             except WebSocketDisconnect:
-                close = None
+                self._close = None
             finally:
                 tasks.cancel_scope.cancel()
-        if close is not None:
+        if self._close is not None:
             # The close frame waits behind what the client has not read yet; nothing more is kept for it meanwhile.
             with anyio.move_on_after(self.slow_s * LAST_WORD):
-                await self.socket.close(code=close[0], reason=close[1])
+                await self.socket.close(code=self._close[0], reason=self._close[1])
 
     async def _write(self, feed: Feed) -> None:
         now = self.runtime.house.clock.now
@@ -114,9 +126,16 @@ class Connection:
                 await self.socket.send_text(body.decode())
 
     async def _read(self, scope: anyio.CancelScope) -> None:
+        monotonic = self.runtime.house.clock.monotonic
+        frames = Bucket(FRAMES_AT_ONCE, monotonic())
         try:
             while True:
-                await self._answer(await self.socket.receive_text())
+                frame = await self.socket.receive_text()
+                if frames.take(monotonic(), FRAMES_PER_S, FRAMES_AT_ONCE):
+                    self._close = (TOO_OFTEN, "too many messages: send fewer")
+                    scope.cancel()
+                    return
+                await self._answer(frame)
         except (WebSocketDisconnect, TimeoutError):
             scope.cancel()
 
