@@ -48,6 +48,10 @@ def _run(options: argparse.Namespace) -> int:
         if options.action == "export":
             return tenants.export(loaded, options.name, options.output or Path(f"{options.name}.ndjson"))
         return tenants.erase(loaded, options.name, is_meant=options.yes)
+    if options.command == "limits":
+        from agentcore_http import tenant_limits  # noqa: PLC0415
+
+        return tenant_limits.run(loaded, options.tenant, options.limits)
     if options.command == "doctor":
         from agentcore_http import doctor  # noqa: PLC0415
 
@@ -76,7 +80,10 @@ def _parser() -> argparse.ArgumentParser:
     tenant.add_argument("name")
     tenant.add_argument("--output", type=Path, help="the file to write; NAME.ndjson")
     tenant.add_argument("--yes", action="store_true", help="erase without asking")
-    for command in (serve, doctor, migrate, tenant):
+    limits = commands.add_parser("limits", help="show or change what a tenant may use")
+    limits.add_argument("tenant")
+    limits.add_argument("limits", nargs="*", metavar="NAME=VALUE", help="NAME=default takes it back")
+    for command in (serve, doctor, migrate, tenant, limits):
         command.add_argument("--data-dir", type=Path, help="where database, keys and weights lie")
         command.add_argument("--config", type=Path, help="a file agentcore.toml")
     chat = commands.add_parser("chat", help="talk to a server in the terminal", allow_abbrev=False)
