@@ -161,6 +161,13 @@ def bench_growth(session: nox.Session) -> None:
 
 
 @nox.session
+def bench_flood(session: nox.Session) -> None:
+    """What one tenant notices while another floods; figures, nothing is asserted."""
+    install(session, "test")
+    session.run("python", "benchmarks/flood.py", *session.posargs)
+
+
+@nox.session
 def bench_speech(session: nox.Session) -> None:
     """How well and how fast ten sentences are heard, in each format; needs espeak-ng, sox and ffmpeg."""
     install(session, "test")
