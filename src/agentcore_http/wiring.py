@@ -94,15 +94,6 @@ async def postgres_runtime(
 
 
 @asynccontextmanager
-async def stored(settings: Settings) -> AsyncIterator[Store]:
-    """Open the store on PostgreSQL alone: the one that is set, else the embedded one, which may be in use."""
-    from agentcore_adapters.postgres.store import postgres_store  # noqa: PLC0415 - needs its extra
-
-    async with database(settings) as dsn, postgres_store(dsn) as (store, _):
-        yield store
-
-
-@asynccontextmanager
 async def database(settings: Settings) -> AsyncIterator[str]:
     """Yield the address of a database whose schema is up to date, and which is kept in order as long as it is used."""
     from agentcore_adapters.postgres.embedded import beside, embedded_server  # noqa: PLC0415 - needs its extra
