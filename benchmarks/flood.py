@@ -27,7 +27,7 @@ from attrs import define, field
 from agentcore.testing.scripted import ScriptedEngine, ScriptedEngines
 from agentcore_http import serve, wiring
 from agentcore_http.app import API, create_app
-from agentcore_http.settings import Settings
+from agentcore_http.settings import load
 
 PERIOD_S, QUIET_S = 0.1, 10.0
 
@@ -35,7 +35,7 @@ PERIOD_S, QUIET_S = 0.1, 10.0
 def server(listener: int, data: Path) -> None:
     """Serve with a scripted engine until told to stop."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
-    settings = Settings(data_dir=data)
+    settings = load({"AGENTCORE_DATA_DIR": str(data), "AGENTCORE_LIMITS_REQUESTS_PER_MINUTE": "1200"})
     opened = socket.socket(fileno=listener)
     place = wiring.Place(port=opened.getsockname()[1])
     engines = ScriptedEngines([ScriptedEngine()])

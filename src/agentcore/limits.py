@@ -38,10 +38,10 @@ class Limits:
     max_turns: int = _limit(100, "The most that a request may ask for as `maxTurns`.")
     stored_bytes: int | None = _limit(10 * GIB, "Attachments of a tenant that are kept, in bytes.")
     stt_seconds: float = _limit(36_000.0, "Seconds of recordings that are listened to in 24 hours.")
-    requests_per_minute: int = _limit(1200, "Requests of one user, on each node; ten seconds' worth at once.")
+    requests_per_minute: int | None = _limit(1200, "Requests of one user, on each node; ten seconds' worth at once.")
     max_in_flight: int = _limit(100, "Requests of a tenant that are answered at a time, on each node.")
-    max_sockets: int = _limit(1000, "Open streams of a tenant (WebSocket, SSE, long poll), on each node.")
-    user_sockets: int = _limit(50, "Open streams of one user, on each node.")
+    max_sockets: int | None = _limit(1000, "Open streams of a tenant (WebSocket, SSE, long poll), on each node.")
+    user_sockets: int | None = _limit(50, "Open streams of one user, on each node.")
 
     @property
     def max_open(self) -> int:
@@ -60,6 +60,8 @@ class Limits:
 
 
 COMMON = Limits()
+LONE = evolve(COMMON, requests_per_minute=None, max_sockets=None, user_sockets=None)
+"""Where nobody has to say who it is there are no users to be told apart: one developer's machine."""
 NAMES = frozenset(attribute.name for attribute in fields(Limits))
 
 

@@ -87,7 +87,9 @@ class Door:
 
     def knock(self, caller: Caller) -> None:
         """Count a request against its user's rate; raises OverLimit."""
-        per_s = self.limits(caller.tenant_id).requests_per_minute / 60
+        if (per_minute := self.limits(caller.tenant_id).requests_per_minute) is None:
+            return
+        per_s = per_minute / 60
         user, now = (caller.tenant_id, caller.subject), self.monotonic()
         most = max(1.0, per_s * AT_ONCE_S)
         bucket = self._buckets.pop(user, None) or Bucket(most, now)
@@ -110,9 +112,9 @@ class Door:
     def stream(self, caller: Caller) -> Iterator[None]:
         """Let a stream be opened; raises OverLimit."""
         limits, user = self.limits(caller.tenant_id), (caller.tenant_id, caller.subject)
-        if self.streams.of(user) >= limits.user_sockets:
+        if _is_full(self.streams.of(user), limits.user_sockets):
             raise OverLimit("The user has too many open streams; close some.", SOON_S)
-        if self.streams.of(caller.tenant_id) >= limits.max_sockets:
+        if _is_full(self.streams.of(caller.tenant_id), limits.max_sockets):
             raise OverLimit("The tenant has too many open streams; close some.", SOON_S)
         with self.streams.one(user, caller.tenant_id):
             yield
@@ -129,6 +131,10 @@ class Door:
     def __len__(self) -> int:
         """Count the users that are remembered."""
         return len(self._buckets)
+
+
+def _is_full(inside: int, most: int | None) -> bool:
+    return most is not None and inside >= most
 
 
 @define(eq=False)

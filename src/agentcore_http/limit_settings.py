@@ -10,7 +10,7 @@ from attrs import field, fields, frozen, make_class
 
 from agentcore.gate import MOST
 from agentcore.ids import TenantId
-from agentcore.limits import Limits, Own, read
+from agentcore.limits import COMMON, LONE, Limits, Own, read
 
 TABLE = "limits"
 
@@ -25,6 +25,10 @@ def _reader(name: str) -> Callable[[object], object]:
 
 def _default(value: object) -> str:
     return "no limit" if value is None else f"{value:,}".removesuffix(".0")
+
+
+def _where(name: str) -> str:
+    return " (none if `auth` is `none`)" if getattr(LONE, name) != getattr(COMMON, name) else ""
 
 
 def _own(pairs: Mapping[str, object]) -> dict[str, object]:
@@ -65,7 +69,7 @@ def _setting(read_: Callable[[object], Any], doc: str) -> Any:  # noqa: ANN401 -
 
 _SET = {
     f"{TABLE}_{one.name}": _setting(
-        _reader(one.name), f"{one.metadata['doc'].removesuffix('.')}; {_default(one.default)}."
+        _reader(one.name), f"{one.metadata['doc'].removesuffix('.')}; {_default(one.default)}{_where(one.name)}."
     )
     for one in fields(Limits)
 }
@@ -88,7 +92,8 @@ class LimitSettings(_Each):  # type: ignore[misc,valid-type]
     def limits(self) -> Limits:
         """The limits of a tenant of which nothing else is said."""
         named = {one.name: getattr(self, f"{TABLE}_{one.name}") for one in fields(Limits)}
-        return Limits().with_own({name: value for name, value in named.items() if value is not None})
+        base = LONE if self.auth in {None, "none"} else COMMON
+        return base.with_own({name: value for name, value in named.items() if value is not None})
 
     @property
     def tenants(self) -> dict[TenantId, Own]:

@@ -7,7 +7,7 @@ import pytest
 from tests.support.database import Server
 
 from agentcore.ids import TenantId
-from agentcore.limits import NAMES, Limits, read, written
+from agentcore.limits import LONE, NAMES, Limits, read, written
 from agentcore_http.__main__ import main
 from agentcore_http.settings import Settings, SettingsError, load
 
@@ -22,7 +22,9 @@ cost_per_day_usd = "2.50"
 
 
 def test_what_is_not_set_is_the_default() -> None:
-    assert Settings().limits == Limits()
+    assert Settings(auth="jwt").limits == Settings(auth="gateway").limits == Limits()
+    assert load({}).limits == Settings(auth="none").limits == LONE  # nobody has to say who it is
+    assert load({"AGENTCORE_LIMITS_USER_SOCKETS": "2"}).limits.user_sockets == 2
     assert load({}).tenants == {}
 
 
