@@ -3,6 +3,7 @@
 import base64
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -27,6 +28,7 @@ from agentcore.tooling import ModelEvent, Tool
 from agentcore.usage import Fidelity, Outcome, Usage
 from agentcore_adapters.engines.prices import cost_of, price_of
 from agentcore_adapters.engines.providers import (
+    coalesced,
     events,
     failed,
     is_refusal,
@@ -137,9 +139,9 @@ class ClaudeModel:
         with provider_errors(request):
             try:
                 async with client.messages.with_streaming_response.create(**body, stream=True) as response:
-                    async with aclosing(events(response, DECODER)) as chunks:
-                        async for chunk in chunks:
-                            for event in heard.take(chunk):
+                    async with aclosing(events(response, DECODER)) as pieces:
+                        async for chunks in pieces:
+                            for event in coalesced(chain.from_iterable(map(heard.take, chunks))):
                                 yield event
             except Exception as error:
                 if heard.has_begun:
@@ -164,7 +166,7 @@ class ClaudeModel:
 
     def _make(self) -> "AsyncAnthropic":
         import httpx2  # noqa: PLC0415 - heavy
-        from anthropic import AsyncAnthropic  # noqa: PLC0415 - heavy
+        from anthropic import AsyncAnthropic, DefaultAioHttpClient  # noqa: PLC0415 - heavy
 
         timeout = httpx2.Timeout(10.0, read=self.idle_timeout_s, write=30.0, pool=None)
         headers = {"X-Api-Key": self.api_key, "anthropic-version": OLD_HEADER_VERSION} if self.base_url else {}
@@ -172,7 +174,7 @@ class ClaudeModel:
             api_key=self.api_key,
             base_url=self.base_url or "https://api.anthropic.com",
             max_retries=self.max_retries,
-            timeout=timeout,
+            http_client=DefaultAioHttpClient(timeout=timeout),
             default_headers=headers,
         )
 

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -18,6 +19,7 @@ from agentcore.usage import FREE, Fidelity, Outcome, Usage
 from agentcore_adapters.engines.openai_wire import entries, function, joined
 from agentcore_adapters.engines.prices import cost_of, price_of
 from agentcore_adapters.engines.providers import (
+    coalesced,
     events,
     failed,
     is_refusal,
@@ -134,9 +136,9 @@ class OpenAiModel:
         with provider_errors(request):
             try:
                 async with client.chat.completions.with_streaming_response.create(**body) as response:
-                    async with aclosing(events(response, DECODER)) as chunks:
-                        async for chunk in chunks:
-                            for event in heard.take(chunk):
+                    async with aclosing(events(response, DECODER)) as pieces:
+                        async for chunks in pieces:
+                            for event in coalesced(chain.from_iterable(map(heard.take, chunks))):
                                 yield event
             except Exception as error:
                 if heard.has_begun:
@@ -163,11 +165,12 @@ class OpenAiModel:
 
     def _make(self) -> "AsyncOpenAI":
         import httpx2  # noqa: PLC0415 - heavy
-        from openai import AsyncOpenAI  # noqa: PLC0415 - heavy
+        from openai import AsyncOpenAI, DefaultAioHttpClient  # noqa: PLC0415 - heavy
 
         timeout = httpx2.Timeout(10.0, read=self.idle_timeout_s, write=30.0, pool=None)
         url = self.base_url or "https://api.openai.com/v1"
-        return AsyncOpenAI(api_key=self.api_key, base_url=url, max_retries=self.max_retries, timeout=timeout)
+        http = DefaultAioHttpClient(timeout=timeout)
+        return AsyncOpenAI(api_key=self.api_key, base_url=url, max_retries=self.max_retries, http_client=http)
 
     def body(self, request: EngineRequest, tools: Sequence[Tool]) -> dict[str, Any]:
         """Return the request as the wire has it."""

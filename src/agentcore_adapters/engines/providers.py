@@ -5,7 +5,7 @@ do authentication, retries before the first byte, and errors; the stream itself 
 validated model for each chunk costs more than all the rest together.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, Protocol, TypeVar
 
@@ -14,8 +14,10 @@ from anyio import move_on_after
 
 from agentcore.engine import EngineRequest
 from agentcore.errors import EngineFailed
+from agentcore.events import TextDelta, ThinkingDelta
 from agentcore.messages import FilePart
 from agentcore.task import ErrorCode
+from agentcore.tooling import ModelEvent
 from agentcore.usage import estimated_tokens
 
 T = TypeVar("T")
@@ -40,13 +42,15 @@ BY_TYPE = {
 }
 OVERLOADED, SERVER_ERRORS = 529, 500
 REST_S = 0.1  # for what follows the last word; then the connection is given up
+TRANSPORT = frozenset({"aiohttp.client_exceptions", "aiohttp.http_exceptions"})  # those the SDKs' bridge lets through
+LINE_BYTES = 16 * 1024 * 1024  # no event of theirs is near that
 
 
-class Lines(Protocol):
-    """A response whose body comes line by line."""
+class Body(Protocol):
+    """A response whose body comes piece by piece."""
 
-    def iter_lines(self) -> AsyncIterator[str]:
-        """Yield lines."""
+    def iter_bytes(self) -> AsyncIterator[bytes]:
+        """Yield what has come."""
 
 
 def failed(code: ErrorCode, *, refused_attachments: bool = False) -> EngineFailed:
@@ -67,7 +71,7 @@ def provider_errors(request: EngineRequest) -> Iterator[None]:
         status, body = getattr(error, "status_code", None), getattr(error, "body", None)
         if isinstance(status, int):
             raise of_status(status, body, request) from None
-        if type(error).__name__ in {"APIConnectionError", "APITimeoutError"}:
+        if type(error).__name__ in {"APIConnectionError", "APITimeoutError"} or type(error).__module__ in TRANSPORT:
             raise failed(ErrorCode.ENGINE_UNAVAILABLE) from None
         raise
 
@@ -101,29 +105,61 @@ def has_attachments(request: EngineRequest) -> bool:
     return bool(request.messages) and any(isinstance(part, FilePart) for part in request.messages[-1].parts)
 
 
-async def events(response: Lines, decoder: msgspec.json.Decoder[T]) -> AsyncGenerator[T, None]:
-    """Decode the data lines of an event stream, up to ``[DONE]``."""
-    lines = response.iter_lines()
-    async for line in lines:
-        if not line.startswith("data:"):
-            continue
-        data = line[5:].strip()
-        if data == "[DONE]":
-            await _read_to_the_end(lines)
-            return
-        try:
-            yield decoder.decode(data)
-        except msgspec.DecodeError:
-            raise failed(ErrorCode.EXECUTION_ERROR) from None
+async def events(response: Body, decoder: msgspec.json.Decoder[T]) -> AsyncGenerator[list[T], None]:
+    """Decode the data lines of an event stream, up to ``[DONE]``; yields what has come at once together."""
+    rest, pieces = b"", response.iter_bytes()
+    async for piece in pieces:
+        *lines, rest = (rest + piece).split(b"\n")
+        if len(rest) > LINE_BYTES:
+            raise failed(ErrorCode.EXECUTION_ERROR)
+        found: list[T] = []
+        for line in lines:
+            if not line.startswith(b"data:"):
+                continue
+            data = line[5:].strip()
+            if data == b"[DONE]":
+                yield found
+                await _read_to_the_end(pieces)
+                return
+            try:
+                found.append(decoder.decode(data))
+            except (msgspec.DecodeError, UnicodeDecodeError):
+                yield found
+                raise failed(ErrorCode.EXECUTION_ERROR) from None
+        if found:
+            yield found
 
 
-async def _read_to_the_end(lines: AsyncIterator[str]) -> None:
+async def _read_to_the_end(pieces: AsyncIterator[bytes]) -> None:
     """Read what may follow the last word, usually nothing: only then the connection can be used again."""
     import httpx2  # noqa: PLC0415 - comes with the SDKs
 
     with suppress(httpx2.HTTPError), move_on_after(REST_S):
-        async for _ in lines:
+        async for _ in pieces:
             pass
+
+
+def coalesced(said: Iterable[ModelEvent]) -> Iterator[ModelEvent]:
+    """Make one of the deltas that have come at once: under load, all that follows is done once for many."""
+    held: TextDelta | ThinkingDelta | None = None
+    try:
+        for event in said:
+            if held is not None and isinstance(event, TextDelta | ThinkingDelta) and type(event) is type(held):
+                held = type(held)(held.text + event.text)
+                continue
+            if held is not None:
+                yield held
+                held = None
+            if isinstance(event, TextDelta | ThinkingDelta):
+                held = event
+            else:
+                yield event
+    except EngineFailed:
+        if held is not None:
+            yield held
+        raise
+    if held is not None:
+        yield held
 
 
 def request_tokens(body: dict[str, Any]) -> int:
