@@ -129,9 +129,13 @@ class CallClosed:
 
 @frozen(kw_only=True)
 class Finished:
-    """The engine has answered; *summary* counts as the answer if no text was said."""
+    """The engine has answered; *summary* counts as the answer if no text was said.
+
+    An engine that knows which call is its last says with its answer how that ended: one commit holds both.
+    """
 
     summary: str = ""
+    closed: CallClosed | None = None
 
 
 @frozen(kw_only=True)

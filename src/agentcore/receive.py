@@ -89,8 +89,8 @@ def receive(turn: Turn, event: EngineEvent, at: datetime) -> tuple[Turn, Changes
             return _call_counted(turn, event, at)
         case CallClosed():
             return _call_closed(turn, event, at)
-        case Finished(summary=summary):
-            return _finished(turn, clean(summary), at)
+        case Finished():
+            return _finished(turn, event, at)
         case Broke():
             refused = event.attachments_refused
             return _over(turn, TaskFailed(code=event.code, message=event.message, attachments_refused=refused), at)
@@ -103,8 +103,10 @@ def receive(turn: Turn, event: EngineEvent, at: datetime) -> tuple[Turn, Changes
 
 
 def _block_ended(turn: Turn, signature: str | None, at: datetime) -> tuple[Turn, Changes]:
+    if not signature:  # nothing to remember: what was said becomes durable when it is time, or with what comes next
+        return turn, turn.nothing(at)
     turn, changes = turn.checkpoint(at)
-    if signature and turn.said and isinstance(last := turn.said[-1], ThinkingPart):
+    if turn.said and isinstance(last := turn.said[-1], ThinkingPart):
         turn = evolve(turn, said=(*turn.said[:-1], evolve(last, signature=signature)))
     return turn, changes
 
@@ -197,12 +199,15 @@ def _call_closed(turn: Turn, event: CallClosed, at: datetime) -> tuple[Turn, Cha
     return turn, changes.plus(flushed).plus(settled)
 
 
-def _finished(turn: Turn, summary: str, at: datetime) -> tuple[Turn, Changes]:
+def _finished(turn: Turn, event: Finished, at: datetime) -> tuple[Turn, Changes]:
+    turn, changes = _call_closed(turn, event.closed, at) if event.closed else (turn, turn.nothing(at))
     if turn.task.status is TaskStatus.AWAITING_APPROVAL:
-        return ending.end(turn, FINISHED_WHILE_WAITING, at)
-    changes = turn.nothing(at)
+        turn, ended = ending.end(turn, FINISHED_WHILE_WAITING, at)
+        return turn, changes.plus(ended)
+    summary = clean(event.summary)
     if summary and not turn.unspoken and turn.messages <= 1:  # an engine that says all at once
-        turn, changes = turn.hear(TextKind.TEXT, summary, at)
+        turn, said = turn.hear(TextKind.TEXT, summary, at)
+        changes = changes.plus(said)
     turn, ended = _over(turn, TaskCompleted(summary=summary), at)
     return turn, changes.plus(ended)
 

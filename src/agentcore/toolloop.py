@@ -25,6 +25,7 @@ from agentcore.engine import Abilities, EngineRequest
 from agentcore.events import (
     ApprovalRequired,
     Broke,
+    CallClosed,
     EngineEvent,
     Finished,
     Suspended,
@@ -35,6 +36,7 @@ from agentcore.ids import ApprovalId, EngineName
 from agentcore.policy import Policy, Rule
 from agentcore.task import Decision, ErrorCode
 from agentcore.tooling import NO_TOOL, Model, Tool, Toolbox, ToolCall, ToolOutput, WantedCall
+from agentcore.usage import Outcome
 
 log = structlog.get_logger("agentcore.toolloop")
 CALL_S = 120.0
@@ -129,15 +131,22 @@ class _Rounds:
                 yield event
         for number in range(request.turns + 1, request.max_turns + 1):
             wanted: list[WantedCall] = []
+            closed: CallClosed | None = None  # held back as long as it may be the last
             async with loop.model.answer(evolve(request, messages=talk.messages), self.tools) as turn:
                 async for said in turn:
+                    if closed is not None:  # something follows it
+                        yield closed
+                        closed = None
                     if isinstance(said, WantedCall):
                         wanted.append(said)
+                        continue
+                    talk.hear(said)
+                    if isinstance(said, CallClosed) and not wanted and said.outcome is Outcome.COMPLETED:
+                        closed = said
                     else:
-                        talk.hear(said)
                         yield said
             if not wanted:
-                yield Finished()
+                yield Finished(closed=closed)
                 return
             if number == request.max_turns:  # nobody would hear what comes of them, so they are not made
                 break

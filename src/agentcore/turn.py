@@ -4,9 +4,9 @@ Law: a turn holds all that deciding about its task needs, and does nothing.  ``r
 and ``obey`` (what is asked) turn it into the next one, with the ``Changes`` that must be stored before that one
 may be kept; ``due`` says what its driver must do now.
 
-Story: text is told at once and gathers in the *tail*; the tail becomes durable at 4 KB, at the end of a block,
-when its driver says so (``checkpoint``), and in front of every event the driver logs.  So an attempt that ends
-in order never ends with text that was told and not stored.
+Story: text is told at once and gathers in the *tail*; the tail becomes durable at 4 KB, when its driver
+says so (``checkpoint``), and in front of every event the driver logs.  So an attempt that ends in order never ends
+with text that was told and not stored.
 """
 
 from datetime import datetime

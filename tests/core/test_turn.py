@@ -126,13 +126,15 @@ def test_an_empty_answer_is_an_answer() -> None:
 
 def test_thinking_keeps_its_signature() -> None:
     turn, _ = hear(begun(), ThinkingDelta("hm"), BlockEnded("sig"), TextDelta("so"), BlockEnded())
-    assert turn.said == (ThinkingPart("hm", "sig"), TextPart("so"))
+    assert turn.unspoken == (ThinkingPart("hm", "sig"), TextPart("so"))
+    assert turn.said == (ThinkingPart("hm", "sig"),)  # the end of a block alone is nothing to store
 
 
-def test_each_call_is_billed_once_with_its_message() -> None:
-    turn, changes = hear(
-        begun(), CallOpened(model="m", input_tokens=9), TextDelta("x"), CallClosed(usage=USAGE), Finished()
-    )
+@pytest.mark.parametrize(
+    "last", [(CallClosed(usage=USAGE), Finished()), (Finished(closed=CallClosed(usage=USAGE)),)], ids=["two", "one"]
+)
+def test_each_call_is_billed_once_with_its_message(last: tuple[EngineEvent, ...]) -> None:
+    turn, changes = hear(begun(), CallOpened(model="m", input_tokens=9), TextDelta("x"), *last)
     settled = [record for one in changes for ledger in one.ledgers for record in ledger.settled]
     assert [(record.key, record.usage) for record in settled] == [("1:1", USAGE)]
     end = logged(changes)[-1]

@@ -16,7 +16,7 @@ from agentcore.events import BlockEnded, CallClosed, CallOpened, EngineEvent, Fi
 from agentcore.messages import FilePart, TextPart
 from agentcore.task import ErrorCode
 from agentcore.testing.contracts import EngineContract
-from agentcore.testing.contracts.engine import a_request
+from agentcore.testing.contracts.engine import a_request, calls_in
 from agentcore.usage import Fidelity, Outcome
 from agentcore_adapters.engines.catalog import Equipment
 from agentcore_adapters.engines.claude_api import ClaudeModel
@@ -101,7 +101,8 @@ async def test_thinking_comes_before_the_answer(engine: Engine) -> None:
 
 async def test_usage_is_counted_in_one_way(engine: Engine) -> None:
     said = await answer(engine, "[[say:x]]")
-    (closed,) = [event for event in said if isinstance(event, CallClosed)]
+    _, closed = calls_in(said)
+    assert isinstance(closed, CallClosed)
     usage = closed.usage
     assert (usage.input_tokens, usage.output_tokens, usage.cached_input_tokens) == (35, 42, 7)
     assert usage.fidelity is Fidelity.EXACT

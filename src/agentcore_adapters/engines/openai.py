@@ -150,7 +150,6 @@ class OpenAiModel:
             if heard.has_begun:
                 yield CallClosed(usage=heard.bill(), outcome=Outcome.FAILED, provider_message_id=heard.message_id)
             raise failed(ErrorCode.ENGINE_EOF)
-        yield BlockEnded()
         for event in heard.calls():
             yield event
         usage = heard.bill()

@@ -1,5 +1,7 @@
 """What every Engine promises."""
 
+from collections.abc import Sequence
+
 import anyio
 import pytest
 from attrs import evolve
@@ -53,6 +55,12 @@ def a_request(*texts: str, allowed_tools: tuple[str, ...] | None = ()) -> Engine
     )
 
 
+def calls_in(said: Sequence[EngineEvent]) -> list[CallOpened | CallClosed]:
+    """Return the beginnings and the ends of calls; an engine may say the last end with its answer."""
+    closed = [event.closed if isinstance(event, Finished) else event for event in said]
+    return [event for event in closed if isinstance(event, CallOpened | CallClosed)]
+
+
 class EngineContract:
     """Give it a fixture ``engine``, and override the prompts that it needs.
 
@@ -79,7 +87,7 @@ class EngineContract:
         assert text or (isinstance(said[-1], Finished) and said[-1].summary)
 
     async def test_each_call_is_opened_then_closed(self, engine: Engine) -> None:
-        calls = [event for event in await self._all(engine) if isinstance(event, CallOpened | CallClosed)]
+        calls = calls_in(await self._all(engine))
         assert [type(event) for event in calls] == [CallOpened, CallClosed] * (len(calls) // 2)
         if engine.abilities.usage:
             assert calls
