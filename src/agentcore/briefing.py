@@ -18,14 +18,17 @@ from agentcore.ports import Store
 from agentcore.turn import Turn
 
 
-async def engine_request(store: Store, engine: Engine, turn: Turn) -> EngineRequest:
-    """Put together what *engine* needs to answer the task of *turn*.
+async def engine_request(
+    store: Store, engine: Engine, turn: Turn, history: Sequence[Message] | None = None
+) -> EngineRequest:
+    """Put together what *engine* needs to answer the task of *turn*; *history*: if it was read already.
 
     Raises ContextTooLarge if the prompt alone is more than the engine can be shown.
     """
     task, params = turn.task, turn.task.params
     limit = params.max_context_messages
-    history = await store.history(task.tenant_id, task.session_id, limit)
+    if history is None:
+        history = await store.history(task.tenant_id, task.session_id, limit)
     shown = window(history, limit=limit, budget=engine.abilities.context_tokens)
     called = {part.tool_use_id for message in shown for part in message.parts if isinstance(part, ToolUsePart)}
     decisions = tuple(approval for approval in turn.approvals if not approval.is_pending)

@@ -64,16 +64,22 @@ class Lane:
         return self._lock.locked()
 
     # ------------------------------------------------------------------------------------------------- commands
-    async def change(self, decide: Callable[[], Awaitable[tuple[T, Changes]]]) -> T:
-        """Read, decide and store what a caller asks; *decide* is asked again if its reading was old."""
+    async def change(self, decide: Callable[[], Awaitable[tuple[T, Changes]]], *, submits: bool = False) -> T:
+        """Read, decide and store what a caller asks; *decide* is asked again if its reading was old.
+
+        *submits*: it queues a task, which is begun in the same step if nothing is in its way.
+        """
         async with self._inside():
             for _ in range(TRIES):
                 answer, changes = await decide()
                 try:
                     with CancelScope(shield=True):  # a caller that goes away leaves nothing half done
-                        self._tell(await self._store(changes) if changes.is_durable else Committed())
-                        self.__enter__()  # _follow_up holds the lane, from now on and not only from when it runs
-                        self.house.spawn(self._follow_up)
+                        grant = await self._put(changes, submits=submits) if changes.is_durable else None
+                        if grant is not None:
+                            self._drive(grant)
+                        else:
+                            self.__enter__()  # _follow_up holds the lane, from now on and not only from when it runs
+                            self.house.spawn(self._follow_up)
                 except Stale:
                     continue
                 return answer
@@ -112,19 +118,33 @@ class Lane:
         finally:
             self._lock.release()
 
-    async def _store(self, changes: Changes) -> Committed:
+    async def _put(self, changes: Changes, *, submits: bool) -> Grant | None:
         """Store what a caller asks, and when the answer is lost look whether it was stored."""
         monotonic = self.house.clock.monotonic
+        grant: Grant | None = None
         began = monotonic()
         try:
-            committed = await self.house.store.commit(changes)
+            if submits and self._may_begin():
+                try:
+                    most = await self.house.quotas.may_run(self.tenant)
+                    committed, grant = await self.house.leases.submit(changes, self.house.node, most)
+                finally:
+                    if grant is None:
+                        self.house.gate.turn_back()
+            else:
+                committed = await self.house.store.commit(changes)
         except StoreUnavailable:
             await anyio.sleep(RETRY_S)
             if not await self._is_stored(changes):
                 raise
             committed = Committed()  # its entries are told by the next look at the heads of the logs
         self.house.observers.committed(changes, monotonic() - began)
-        return committed
+        self._tell(committed)
+        return grant
+
+    def _may_begin(self) -> bool:
+        house = self.house
+        return self.reading is None and not house.is_draining and house.gate.enter(self.tenant, self.session_id)
 
     async def _is_stored(self, changes: Changes) -> bool:
         """Tell whether *changes*, which make a new task or decide an approval, can be found; else nobody knows."""
@@ -180,22 +200,27 @@ class Lane:
                 return False
         if grant is None:
             return False
-        self._tell(Committed(entries=grant.entries))
+        if not grant.is_takeover:
+            self._drive(grant)
+            return False
         self.house.observers.took(grant)
         reading = Reading.granted(self.house, self._lock, grant)
-        if not grant.is_takeover:
-            self.reading = reading
-            if grant.turn.reply is not None:  # it came while nobody drove the task: nothing is asked again
-                reading.stop(Ended())
-            self.__enter__()  # _read holds the lane, from now on and not only from when it first runs
-            self.house.spawn(self._read, reading)
-            return False
         command = grant.turn.due(self.house.clock.now(), reading=False)
         if command is not None and not isinstance(command, Stop):
             log.warning("task.recovered", task_id=grant.lease.task_id, status=grant.turn.task.status.value)
             self.house.counts.recovered += 1
             await reading.move(_while_due(command, reading=False))
         return True
+
+    def _drive(self, grant: Grant) -> None:
+        """Begin to read the engine of what was taken."""
+        self._tell(Committed(entries=grant.entries))
+        self.house.observers.took(grant)
+        self.reading = reading = Reading.granted(self.house, self._lock, grant)
+        if grant.turn.reply is not None:  # it came while nobody drove the task: nothing is asked again
+            reading.stop(Ended())
+        self.__enter__()  # _read holds the lane, from now on and not only from when it first runs
+        self.house.spawn(self._read, reading)
 
     async def _ask_for_work(self) -> Grant | None:
         """Take what there is; what a lost answer gave is asked for again, before it waits for a whole lease."""

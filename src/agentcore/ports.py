@@ -68,6 +68,7 @@ class Grant:
     turn: Turn
     is_takeover: bool  #: Its driver is lost: recover it; else it was begun just now.
     entries: tuple[Entry, ...] = ()  #: What beginning it has logged, to be told.
+    history: tuple[Message, ...] | None = None  #: What ``history`` says for it, if that was read along.
 
 
 @frozen(kw_only=True)
@@ -284,6 +285,13 @@ class Leases(Protocol):
         somebody holds is skipped: None.  Two nodes never both get one.  With *most*, a task is begun only while fewer
         of the tenant's are driven, on all nodes together and however many are begun at the time, else AtLimit; what is
         driven already is taken over all the same.
+        """
+
+    async def submit(self, changes: Changes, node: NodeId, most: int | None = None) -> tuple[Committed, Grant | None]:
+        """Store *changes*, which queue one new task, and begin that at once if nothing is in its way.
+
+        As ``commit`` and then ``take`` do, in one transaction; raises what ``commit`` raises.  None: the task waits,
+        because its session has another open one, or its tenant runs *most* or might, others being begun just now.
         """
 
     async def renew(self, leases: Sequence[Lease]) -> Mapping[TaskId, tuple[Lease, int]]:

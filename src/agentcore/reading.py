@@ -29,6 +29,7 @@ from agentcore.events import ApprovalRequired, Broke, CallOpened, Ended, EngineE
 from agentcore.follow import Live
 from agentcore.house import House
 from agentcore.ids import ChangeId, SessionId
+from agentcore.messages import Message
 from agentcore.obey import obey
 from agentcore.ports import Committed, Fenced, Grant, Lease, Stale
 from agentcore.receive import receive
@@ -58,6 +59,7 @@ class Reading:
     since: int  #: seq of the event that began the attempt.
     after: int  #: seq of the last event that its driver has logged.
     heard_at: float  #: Monotonic seconds at which the engine last said something.
+    history: Sequence[Message] | None = None  #: Of the session, if it was read along.
     run: Run | None = None
     last: LastWord = Ended()
     stopped_at: float | None = None  #: Monotonic seconds.
@@ -75,7 +77,7 @@ class Reading:
         """Begin with what was taken."""
         since = grant.entries[0].seq if grant.entries else 0
         after = grant.entries[-1].seq if grant.entries else 0
-        return cls(house, lock, grant.turn, grant.lease, since, after, house.clock.monotonic())
+        return cls(house, lock, grant.turn, grant.lease, since, after, house.clock.monotonic(), grant.history)
 
     @property
     def session_id(self) -> SessionId:
@@ -171,7 +173,8 @@ class Reading:
         try:
             engine = self.house.engines.named(task.engine)
             self._grace_s = engine.abilities.stop_grace_s
-            request = await self._patiently(partial(engine_request, self.house.store, engine, self.turn))
+            request = await self._patiently(partial(engine_request, self.house.store, engine, self.turn, self.history))
+            self.history = None
             async with engine.run(request) as run:
                 self.run = run
                 async for event in run:

@@ -165,7 +165,7 @@ class Runtime:
         most_open = self.house.quotas.of(session.tenant_id).max_open
         async with self.house.lines.at(session.tenant_id):
             with self.lanes.at(session.tenant_id, session.id) as lane:
-                accepted = await lane.change(read_and_decide)
+                accepted = await lane.change(read_and_decide, submits=True)
         log.info("task.accepted", task_id=accepted.task_id, session_id=accepted.session_id)
         return accepted
 

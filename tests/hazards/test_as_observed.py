@@ -47,16 +47,20 @@ async def test_S9_a_deleted_task_has_left_its_engine(served: Served) -> None:
 
 @pytest.mark.parametrize("number", range(1, 6))
 async def test_S21_each_write_fails_in_turn(served: Served, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
-    commit, seen = type(served.runtime.store).commit, 0
+    seen = 0
 
-    async def failing(self: Any, changes: Any, lease: Any = None) -> Any:
-        nonlocal seen
-        seen += 1
-        if seen == number:
-            raise StoreUnavailable("gone")
-        return await commit(self, changes, lease)
+    def failing(write: Any) -> Any:
+        async def written(*arguments: Any, **more: Any) -> Any:
+            nonlocal seen
+            seen += 1
+            if seen == number:
+                raise StoreUnavailable("gone")
+            return await write(*arguments, **more)
 
-    monkeypatch.setattr(type(served.runtime.store), "commit", failing)
+        return written
+
+    for port, name in ((served.runtime.store, "commit"), (served.runtime.house.leases, "submit")):
+        monkeypatch.setattr(type(port), name, failing(getattr(type(port), name)))
     answer = await served.call("POST", "/tasks", {"prompt": "[[say:x]]"})
     if answer.status_code == 201:
         assert (await served.ended(answer.json()["taskId"]))["status"] == "completed"

@@ -273,20 +273,30 @@ async def test_B7_a_task_whose_answer_was_lost_is_not_made_twice(
 ) -> None:
     """The commit got through and its answer did not: the caller, who sent no key, is told what is true."""
     store, leases = stores
-    commit, is_lost = type(store).commit, False
+    commit, submit, is_lost = type(store).commit, type(leases).submit, False
 
-    async def lossy(self: Any, changes: Changes, lease: Lease | None = None) -> Committed:
+    def lose() -> None:
         nonlocal is_lost
-        committed = await commit(self, changes, lease)
-        if lease is None and not is_lost:
+        if not is_lost:
             is_lost = True
             raise StoreUnavailable("The answer was lost.")
+
+    async def lossy(self: Any, changes: Changes, lease: Lease | None = None) -> Committed:
+        committed = await commit(self, changes, lease)
+        if lease is None:
+            lose()
         return committed
 
+    async def lossy_too(self: Any, changes: Changes, node: NodeId) -> Any:
+        done = await submit(self, changes, node)
+        lose()
+        return done
+
     monkeypatch.setattr(type(store), "commit", lossy)
+    monkeypatch.setattr(type(leases), "submit", lossy_too)
     async with serving(store, leases) as served:
         task = await served.post("[[say:x]]")
-        await served.ended(task["taskId"])
+        assert (await served.ended(task["taskId"]))["status"] == "completed"
         assert len((await served.get("/sessions"))["items"]) == 1
         waiting = await served.post("[[ask:rm:{}]] [[say:ok]]")
         await served.until(waiting["taskId"], {"awaiting_approval"})

@@ -326,17 +326,14 @@ async def test_S19_unknown_session_creates_and_says_so(served: Served) -> None:
 
 
 async def test_S21_submit_is_all_or_nothing(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
-    store = served.runtime.store
-    commit = type(store).commit
-
-    async def failing(self: Any, changes: Any, lease: Any = None) -> Any:
+    async def failing(*_: object) -> Any:
         raise StoreUnavailable("The database cannot be reached now; try again in a moment.")
 
-    monkeypatch.setattr(type(store), "commit", failing)
-    answer = await served.call("POST", "/tasks", {"prompt": "x"})
+    with monkeypatch.context() as broken:
+        broken.setattr(type(served.runtime.house.leases), "submit", failing)
+        answer = await served.call("POST", "/tasks", {"prompt": "x"})
     assert (answer.status_code, answer.json()["code"]) == (503, "store_unavailable")
     assert answer.headers["Retry-After"]
-    monkeypatch.setattr(type(store), "commit", commit)
     assert (await served.get("/sessions"))["items"] == []
     assert not served.engine.requests
     assert (await served.done("x"))["status"] == "completed"

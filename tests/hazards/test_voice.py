@@ -100,7 +100,7 @@ async def test_S20_voice_new_session(voiced: Served, session_id: str) -> None:
     assert (await voiced.messages(answer["sessionId"]))[0]["content"][0]["text"] == SAID
 
 
-@pytest.mark.parametrize("write", ["commit", "enter"])
+@pytest.mark.parametrize("write", ["submit", "enter"])
 async def test_S20_a_write_that_fails_leaves_nothing(
     voiced: Served, monkeypatch: pytest.MonkeyPatch, write: str
 ) -> None:
@@ -108,7 +108,8 @@ async def test_S20_a_write_that_fails_leaves_nothing(
         raise StoreUnavailable("lost")
 
     with monkeypatch.context() as broken:
-        broken.setattr(type(voiced.runtime.store), write, refuse)
+        house = voiced.runtime.house
+        broken.setattr(type(house.leases if write == "submit" else house.store), write, refuse)
         response = await send(voiced, "/sessions/new/voice-message")
     assert (response.status_code, response.json()["code"]) == (503, "store_unavailable")
     assert (await voiced.get("/sessions"))["items"] == []

@@ -101,14 +101,19 @@ class Talk:
         also: Callable[[Changes], Changes] = lambda changes: changes,
     ) -> Task:
         """Put a prompt into the session; *also* may add to what is stored with it."""
+        task, changes = await self.decided(prompt, on_busy)
+        changes = also(changes)
+        await self.store.commit(changes)
+        return task
+
+    async def decided(self, prompt: Prompt | None = None, on_busy: OnBusy = OnBusy.ENQUEUE) -> tuple[Task, Changes]:
+        """Decide about a prompt, and store nothing."""
         turns: Sequence[Turn] = ()
         if self.session.version:
             self.session, turns = await self.store.open_turns(*self.place)
         task, changes = admit(self.session, turns, prompt or a_prompt(), on_busy, now())
-        changes = also(changes)
-        await self.store.commit(changes)
         self.session = changes.session or self.session
-        return task
+        return task, changes
 
     async def take(self) -> Grant:
         """Take what there is to drive."""

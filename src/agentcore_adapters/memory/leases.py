@@ -6,10 +6,11 @@ from datetime import datetime, timedelta
 from anyio.lowlevel import checkpoint
 from attrs import frozen
 
+from agentcore.changes import Changes
 from agentcore.follow import Entry
 from agentcore.ids import NodeId, SessionId, TaskId, TenantId
 from agentcore.limits import Room
-from agentcore.ports import ANY, AtLimit, Clock, Grant, Lease
+from agentcore.ports import ANY, AtLimit, Clock, Committed, Grant, Lease
 from agentcore.task import Task
 from agentcore_adapters.memory.state import Hold, Shelf, State, queue
 
@@ -27,6 +28,20 @@ class MemoryLeases:
     ) -> Grant | None:
         """Take over a lost task, or begin the head of the queue."""
         await checkpoint()
+        return self._take(tenant, session_id, node, most)
+
+    async def submit(self, changes: Changes, node: NodeId, most: int | None = None) -> tuple[Committed, Grant | None]:
+        """Queue a task, and begin it if nothing is in its way."""
+        await checkpoint()
+        place = (changes.tenant_id, changes.session_id)
+        shelf = self.state.shelves.get(place)
+        waits = bool(shelf and queue(shelf.tasks.values()))
+        committed = Committed(entries=self.state.settle(changes, None))
+        if waits or (most is not None and self.state.driven(changes.tenant_id) >= most):
+            return committed, None
+        return committed, self._take(*place, node, most)
+
+    def _take(self, tenant: TenantId, session_id: SessionId, node: NodeId, most: int | None) -> Grant | None:
         shelf = self.state.shelves.get((tenant, session_id))
         found = self._takeable(shelf, node) if shelf is not None else None
         if shelf is None or found is None:

@@ -6,12 +6,13 @@ from typing import Any
 
 from attrs import evolve, field, frozen
 
+from agentcore.changes import Changes
 from agentcore.errors import OverLimit
 from agentcore.follow import Entry
 from agentcore.ids import NodeId, SessionId, TaskId, TenantId
 from agentcore.limits import Room
 from agentcore.lines import Lines
-from agentcore.ports import ANY, AtLimit, Grant, Lease
+from agentcore.ports import ANY, AtLimit, Committed, Grant, Lease
 from agentcore.turn import Turn
 from agentcore_adapters.postgres import rows, writer
 from agentcore_adapters.postgres import statements as sql
@@ -61,6 +62,31 @@ class PostgresLeases:
         )
         return Grant(lease=lease, turn=turn, is_takeover=is_takeover, entries=entries)
 
+    async def submit(self, changes: Changes, node: NodeId, most: int | None = None) -> tuple[Committed, Grant | None]:
+        """Queue a task, and begin it if nothing is in its way: two round trips."""
+
+        async def submit(alone: bool) -> tuple[float, tuple[Entry, ...], writer.Begun | None]:  # noqa: FBT001
+            async def work(transaction: Transaction) -> tuple[tuple[Entry, ...], writer.Begun | None]:
+                return await writer.submit(transaction, changes, (node, self.ttl_s), most, alone=alone)
+
+            sent = time.monotonic()
+            return sent, *await self.database.write(changes.tenant_id, work)
+
+        sent, entries, begun = await counted(self.lines, changes.tenant_id, changes.most_open, submit)
+        if begun is None:
+            return Committed(entries=entries), None
+        lease = Lease(
+            tenant_id=changes.tenant_id,
+            session_id=changes.session_id,
+            task_id=begun.turn.task.id,
+            node=node,
+            epoch=1,  # of a task that was just made
+            trusted_until=self._trusted_until(sent),
+        )
+        history = tuple(rows.message(row) for row in await begun.history.fetchall())
+        grant = Grant(lease=lease, turn=begun.turn, is_takeover=False, entries=begun.entries, history=history)
+        return Committed(entries=entries), grant
+
     async def _take(
         self,
         transaction: Transaction,
@@ -73,7 +99,7 @@ class PostgresLeases:
     ) -> "_Taken | None":
         counting = None
         if most is not None:
-            counting = await count(transaction, sql.RUNNING, sql.COUNT_DRIVEN, tenant, most, alone=alone)
+            counting = await count(transaction, sql.RUNNING, tenant, most, alone=alone)
         free, head = await transaction.arrive(
             await transaction.send(sql.TRY_SESSION, tenant, session_id),
             await transaction.send(sql.HEAD_TASK, tenant, session_id),

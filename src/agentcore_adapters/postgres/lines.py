@@ -5,7 +5,7 @@ holds no connection meanwhile.
 """
 
 from collections.abc import Awaitable, Callable
-from typing import LiteralString, TypeVar
+from typing import TypeVar
 
 from attrs import frozen
 
@@ -31,31 +31,22 @@ async def counted(lines: Lines, tenant: TenantId, most: int | None, work: Callab
             return await work(True)  # noqa: FBT003 - it is what it is told
 
 
-@frozen(kw_only=True)
+@frozen
 class Count:
     """What counts against a limit, on its way."""
 
-    beside: Cursor
-    stored: Cursor
+    cursor: Cursor
 
     async def must_fit(self, more: int, most: int, *, alone: bool) -> bool:
         """Tell whether *more* fit; raises NearLimit if others might come in between.  Its rows must have arrived."""
-        (stored,) = await self.stored.fetchall()
-        if more <= 0 or stored["n"] + more > most:
+        (found,) = await self.cursor.fetchall()
+        if more <= 0 or found["stored"] + more > most:
             return more <= 0
-        (beside,) = await self.beside.fetchall()
-        if not alone and stored["n"] + more + (beside["n"] - 1) > most:
+        if not alone and found["stored"] + more + (found["beside"] - 1) > most:
             raise NearLimit
         return True
 
 
-async def count(
-    transaction: Transaction, kind: int, statement: LiteralString, tenant: TenantId, most: int, *, alone: bool
-) -> Count:
-    """Send what counts the rows of *tenant* by *statement*, up to *most*; nobody else counts meanwhile if *alone*."""
-    name = (kind, tenant)
-    await transaction.send(sql.ALONE if alone else sql.SIDE_BY_SIDE, *name)
-    return Count(
-        beside=await transaction.send(sql.BESIDE, *name),
-        stored=await transaction.send(statement, tenant, most + 1),
-    )
+async def count(transaction: Transaction, kind: str, tenant: TenantId, most: int, *, alone: bool) -> Count:
+    """Send what counts the tasks of *tenant* of one *kind*, up to *most*; nobody else counts meanwhile if *alone*."""
+    return Count(await transaction.send(sql.COUNT, kind, tenant, most + 1, alone))

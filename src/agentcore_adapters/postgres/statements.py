@@ -16,27 +16,14 @@ LOCK_TASKS = (
 LOCK_HEAD = "SELECT head, text_pos, bound FROM log_head WHERE tenant_id = %s AND session_id = %s FOR NO KEY UPDATE"
 
 # -------------------------------------------------------------------------------------------------------- limits
-# Whoever counts holds the tenant's lock to the end of its transaction, together with others.  Those who hold it may yet
-# add one each: they are counted first and what is stored second, so that nobody is missed, and the later one of two
-# always sees the earlier.  Where that is not enough, one counts alone.
-SIDE_BY_SIDE = "SELECT pg_advisory_xact_lock_shared(%s, hashtext(%s))"
-ALONE = "SELECT pg_advisory_xact_lock(%s, hashtext(%s))"
-BESIDE = """
-    SELECT count(*) AS n FROM pg_locks
-    WHERE locktype = 'advisory' AND granted AND objsubid = 2 AND classid = %s::int::oid
-      AND objid::bigint = hashtext(%s)::bigint & 4294967295
-      AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"""
-OPEN, RUNNING = 20140, 20141  # what is counted, as the first half of the lock's key
-COUNT_OPEN = """
-    SELECT count(*) AS n FROM (
-      SELECT FROM task WHERE tenant_id = %s AND completed_at IS NULL AND status <> 'cancelling' LIMIT %s) AS open"""
-COUNT_DRIVEN = """
-    SELECT count(*) AS n FROM (SELECT FROM task WHERE tenant_id = %s AND lease_owner IS NOT NULL LIMIT %s) AS driven"""
+OPEN, RUNNING = "open", "running"
+COUNT = "SELECT * FROM count_tasks(%s, %s, %s, %s)"
 LIMITS = "SELECT id, limits FROM tenant WHERE limits IS NOT NULL"
 SET_LIMITS = """
     INSERT INTO tenant (id, limits) VALUES (%s, %s)
     ON CONFLICT ON CONSTRAINT tenant_pk DO UPDATE SET limits = excluded.limits"""
 STORED_BYTES = "SELECT coalesce(sum(octet_length(data)), 0)::bigint AS n FROM blob WHERE tenant_id = %s"
+ANY_OPEN = "SELECT 1 AS open FROM task WHERE tenant_id = %s AND session_id = %s AND completed_at IS NULL LIMIT 1"
 
 # ----------------------------------------------------------------------------------------------------------- writes
 PUT_TENANT = "INSERT INTO tenant (id) VALUES (%s) ON CONFLICT DO NOTHING"

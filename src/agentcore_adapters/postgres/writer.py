@@ -21,10 +21,11 @@ from agentcore.messages import Message
 from agentcore.ports import Fenced, Lease, Stale
 from agentcore.session import Session
 from agentcore.task import Task, TaskQueued
+from agentcore.turn import Turn
 from agentcore_adapters import codec
 from agentcore_adapters.postgres import statements as sql
-from agentcore_adapters.postgres.connection import Transaction, row_of
-from agentcore_adapters.postgres.lines import count
+from agentcore_adapters.postgres.connection import Cursor, Transaction, row_of
+from agentcore_adapters.postgres.lines import Count, NearLimit, count
 
 
 @frozen(kw_only=True)
@@ -51,6 +52,66 @@ async def write(
     if changes.text_start is not None and changes.text_start != place.position:
         raise Stale("The text does not begin where the log's text ends.")
     entries = numbered(changes, place)
+    await _put(transaction, changes, entries, lease, take)
+    await append(transaction, changes, entries)
+    return entries
+
+
+@frozen(kw_only=True)
+class Begun:
+    """A task that was queued and begun in one step."""
+
+    turn: Turn
+    entries: tuple[Entry, ...]  #: Of its beginning.
+    history: Cursor
+
+
+async def submit(
+    transaction: Transaction, changes: Changes, take: tuple[str, float], most: int | None, *, alone: bool
+) -> tuple[tuple[Entry, ...], Begun | None]:
+    """Write *changes*, which queue a task, and begin it with a lease (node, ttl_s) if nothing is in its way.
+
+    That is: its session has no other open task, and its tenant runs fewer than *most*, whoever else begins some now.
+    """
+    tenant, session_id = changes.tenant_id, changes.session_id
+    # Before the session is locked: whoever opens a task in between moves the session on, and then this one is stale.
+    opened = await transaction.send(sql.ANY_OPEN, tenant, session_id)
+    driven = await count(transaction, sql.RUNNING, tenant, most, alone=False) if most is not None else None
+    place = await _lock(transaction, changes, None, alone=alone)
+    entries = numbered(changes, place)
+    queued = next(task for task in changes.tasks if task.version == 1)
+    is_alone = not await opened.fetchall()
+    if changes.session is None or not is_alone or (driven and most is not None and not await _fits(driven, most)):
+        await _put(transaction, changes, entries, None, None)
+        await append(transaction, changes, entries)
+        return entries, None
+    number = next(entry.seq for entry in entries if entry.task_id == queued.id)
+    turn = Turn(session=changes.session, task=evolve(queued, number=number), position=place.position)
+    turn, begun = turn.begin(changes.at)
+    both = evolve(changes, log=(*changes.log, *begun.log))
+    everything = numbered(both, place)
+    await _put(transaction, changes, entries, None, None)
+    await _put(transaction, begun, (), None, take)
+    await append(transaction, both, everything)
+    place_, limit = (tenant, session_id), queued.params.max_context_messages
+    history = await transaction.send(sql.HISTORY, *place_, *place_, *place_, limit)
+    return entries, Begun(turn=turn, entries=everything[len(entries) :], history=history)
+
+
+async def _fits(driven: Count, most: int) -> bool:
+    try:
+        return await driven.must_fit(1, most, alone=False)
+    except NearLimit:  # it waits, and is begun by who may count alone
+        return False
+
+
+async def _put(
+    transaction: Transaction,
+    changes: Changes,
+    entries: tuple[Entry, ...],
+    lease: Lease | None,
+    take: tuple[str, float] | None,
+) -> None:
     if changes.session is not None:
         await _put_session(transaction, changes.session)
     if lease is not None and changes.id is not None:  # before the task itself: what is final does not change any more
@@ -58,8 +119,6 @@ async def write(
     for task in changes.tasks:
         await _put_task(transaction, task, entries, take)
     await _put_rest(transaction, changes)
-    await append(transaction, changes, entries)
-    return entries
 
 
 async def _lock(transaction: Transaction, changes: Changes, lease: Lease | None, *, alone: bool) -> Place:
@@ -67,7 +126,7 @@ async def _lock(transaction: Transaction, changes: Changes, lease: Lease | None,
     task_ids = sorted({task.id for task in changes.tasks} | ({lease.task_id} if lease else set()))
     most, counting = changes.most_open, None
     if most is not None:
-        counting = await count(transaction, sql.OPEN, sql.COUNT_OPEN, tenant, most, alone=alone)
+        counting = await count(transaction, sql.OPEN, tenant, most, alone=alone)
     session, tasks, head, *held = await transaction.arrive(
         await transaction.send(sql.LOCK_SESSION, tenant, session_id),
         await transaction.send(sql.LOCK_TASKS, tenant, task_ids),

@@ -8,10 +8,11 @@ import pytest
 from attrs import evolve
 
 from agentcore.commands import Cancel, Decide, Recover
+from agentcore.errors import TaskNotFound
 from agentcore.events import ApprovalRequired, Ended, Finished, TextDelta
 from agentcore.ids import ApprovalId, NodeId, SessionId
 from agentcore.obey import obey
-from agentcore.ports import Fenced, Grant, Lease, Leases, Store
+from agentcore.ports import Fenced, Grant, Lease, Leases, Stale, Store
 from agentcore.task import OnCrash, TaskStatus
 from agentcore.testing.making import NODE, OTHER, TENANT, a_prompt, a_talk, an_id, now
 
@@ -36,6 +37,46 @@ class LeasesContract:
         assert [entry.event for entry in grant.entries] == [logged.event for logged in changes.log]
         assert not grant.is_takeover
         assert grant.lease.epoch > 0
+
+    async def test_what_is_submitted_alone_is_begun_in_the_same_step(self, store: Store, leases: Leases) -> None:
+        talk = a_talk(store, leases)
+        for number in range(2):  # in a new session, and in one that has a history
+            task, changes = await talk.decided()
+            committed, grant = await leases.submit(changes, NODE)
+            assert grant is not None
+            logged = [entry.event for entry in (*committed.entries, *grant.entries)]
+            assert logged == [entry.event for entry in (await store.log(*talk.place, 1, 99)).entries][-len(logged) :]
+            assert [entry.seq for entry in committed.entries][-1] == grant.turn.task.number
+            assert await store.turn(TENANT, task.id) == grant.turn
+            assert grant.turn.task.status is TaskStatus.RUNNING
+            assert not grant.is_takeover
+            if grant.history is not None:
+                assert list(grant.history) == await store.history(*talk.place, task.params.max_context_messages)
+                assert len(grant.history) == 2 * number + 1
+            assert await leases.renew([grant.lease])
+            await talk.say(grant.turn, grant.lease, TextDelta("so"), Finished())
+
+    async def test_what_is_submitted_behind_another_waits(self, store: Store, leases: Leases) -> None:
+        talk = a_talk(store, leases)
+        first = await talk.admit()
+        task, changes = await talk.decided()
+        committed, grant = await leases.submit(changes, NODE)
+        assert grant is None
+        assert committed.entries
+        assert (await store.task(TENANT, task.id)).task.status is TaskStatus.QUEUED
+        assert (await talk.take()).turn.task.id == first.id
+
+    async def test_what_is_submitted_on_an_old_reading_is_refused_whole(self, store: Store, leases: Leases) -> None:
+        talk = a_talk(store, leases)
+        await talk.admit()
+        grant = await talk.take()
+        await talk.say(grant.turn, grant.lease, Finished())
+        task, changes = await talk.decided()
+        await talk.admit()
+        with pytest.raises(Stale):
+            await leases.submit(changes, NODE)
+        with pytest.raises(TaskNotFound):
+            await store.task(TENANT, task.id)
 
     async def test_nothing_is_taken_twice(self, store: Store, leases: Leases) -> None:
         talk = a_talk(store, leases)
