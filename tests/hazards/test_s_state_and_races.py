@@ -330,6 +330,7 @@ async def test_S21_submit_is_all_or_nothing(served: Served, monkeypatch: pytest.
         raise StoreUnavailable("The database cannot be reached now; try again in a moment.")
 
     with monkeypatch.context() as broken:
+        broken.setattr(type(served.runtime.store), "commit", failing)
         broken.setattr(type(served.runtime.house.leases), "submit", failing)
         answer = await served.call("POST", "/tasks", {"prompt": "x"})
     assert (answer.status_code, answer.json()["code"]) == (503, "store_unavailable")
