@@ -72,15 +72,15 @@ class Bytes(httpx2.AsyncByteStream):
 
 
 @define
-class Lines:
+class Pieces:
     """What the decoder reads."""
 
-    lines: Sequence[str]
+    pieces: Sequence[bytes]
 
-    async def iter_lines(self) -> AsyncIterator[str]:
+    async def iter_bytes(self) -> AsyncIterator[bytes]:
         """Yield them."""
-        for line in self.lines:
-            yield line
+        for piece in self.pieces:
+            yield piece
 
 
 async def best(name: str, n: int, work: Callable[[], Awaitable[object]]) -> Stage:
@@ -112,18 +112,18 @@ async def decoding(wire: str, n: int) -> tuple[list[Stage], list[EngineEvent]]:
     """Time what turns a provider's bytes into events."""
     frame = WIRES[wire].before + TEXT.encode() + WIRES[wire].after
     payload = frame.split(b"data: ", 1)[1].strip()
-    lines = [line for _ in range(n) for line in frame.decode().split("\n")[:-1]]
     decoder: Any = openai.DECODER if wire == "openai" else claude_api.DECODER
     request = httpx2.Request("POST", "http://stub")
 
     async def transport() -> None:
         response = httpx2.Response(200, stream=Bytes([frame] * n), request=request)
-        async for _ in response.aiter_lines():
+        async for _ in response.aiter_bytes():
             pass
 
     async def decode() -> None:
-        async for _ in events(Lines(lines), decoder):
-            pass
+        async for chunks in events(Pieces([frame] * n), decoder):
+            for _ in chunks:
+                pass
 
     heard = _heard(wire)
     chunk = decoder.decode(payload)
@@ -133,8 +133,8 @@ async def decoding(wire: str, n: int) -> tuple[list[Stage], list[EngineEvent]]:
             n,
             plain(lambda: [json.loads(payload) for _ in range(n)]),
         ),
-        await best("the SDK's transport: bytes to lines", n, transport),
-        await best("lines to chunks (msgspec)", n, decode),
+        await best("the SDK's response around them", n, transport),
+        await best("bytes to chunks (msgspec)", n, decode),
         await best("chunk to event", n, plain(lambda: [heard.take(chunk) for _ in range(n)])),
     ]
     return stages, list(heard.take(chunk))
