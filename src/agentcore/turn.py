@@ -28,6 +28,7 @@ from agentcore.messages import (
     clean,
     joined,
 )
+from agentcore.moving import mover
 from agentcore.reply import Reply
 from agentcore.session import Session, SessionStatus
 from agentcore.task import ErrorCode, Task, TaskEvent, TaskStarted, TaskStatus
@@ -126,8 +127,8 @@ class Turn:
             tail = (*tail[:-1], Said(kind=kind, text=tail[-1].text + said.text, start=tail[-1].start))
         else:
             tail = (*tail, said)
-        turn = evolve(self, tail=tail, tail_since=self.tail_since or at)
-        changes = evolve(self.nothing(at), live=(said,))
+        turn = _with_tail(self, tail, self.tail_since or at)
+        changes = Changes(tenant_id=self.task.tenant_id, session_id=self.task.session_id, at=at, live=(said,))
         if said.end - tail[0].start < FLUSH_CHARS:
             return turn, changes
         turn, flushed = turn.checkpoint(at)
@@ -198,6 +199,9 @@ class Turn:
         since = self.tail_since if tail else None
         call = self.call if self.call and stored.call and self.call.key == stored.call.key else stored.call
         return evolve(stored, said=said, tail=tail, tail_since=since, answer=self.answer, call=call, acting=self.acting)
+
+
+_with_tail = mover(Turn, "tail", "tail_since")
 
 
 def _part(said: Said) -> Part:
