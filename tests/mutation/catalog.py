@@ -94,6 +94,7 @@ LEFT_OUT = frozenset(
             "errors",
             "events",
             "house",
+            "moving",
             "ids",
             "limits",
         ),
