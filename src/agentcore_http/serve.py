@@ -1,6 +1,7 @@
 """``agentcore serve``: everything on one machine."""
 
 import asyncio
+import gc
 import signal
 import socket
 import sys
@@ -30,6 +31,7 @@ SOCKETS: dict[str, Any] = {
 }
 KEEP_ALIVE_S = 30
 SHUTDOWN_S = 10
+COLLECT = (20_000, 20, 20)  # Python's own: 700, 10, 10
 
 
 class Server(uvicorn.Server):
@@ -48,8 +50,19 @@ class Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to listen, then say so."""
         await super().startup(sockets)
+        _collect_rarely()
         if not self.should_exit:
             say(f"agentcore is at {self.url}")
+
+
+def _collect_rarely() -> None:
+    """Keep the collector of cycles away from what stays as long as the process, and let it look less often.
+
+    What a delta makes is gone when it is told, by its references; a seventh of the time went into looking for cycles.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*COLLECT)
 
 
 def say(line: str) -> None:
