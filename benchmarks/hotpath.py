@@ -190,7 +190,7 @@ async def settling(n: int, event: EngineEvent) -> list[Stage]:
 
         async def heard_in_time() -> None:
             tenant, session_id = talk.place
-            feed = Feed(store=store, bus=bus, tenant=tenant, session_id=session_id)
+            feed = Feed(store=store, bus=bus, session=talk.session)
             with bus.listen(tenant, session_id) as ear:
                 live = (a_live(session_id),)
                 for _ in range(n):

@@ -15,6 +15,7 @@ from agentcore.caller import Caller, Role
 from agentcore.errors import FourEyesRequired, InstanceNotFound, SessionNotFound, TaskNotFound
 from agentcore.instances import Instance
 from agentcore.ports import SessionView, TaskView
+from agentcore.session import Session
 
 OVERSEERS = frozenset({Role.OPERATOR, Role.ADMIN})
 
@@ -49,9 +50,15 @@ def administer(caller: Caller) -> None:
 # ------------------------------------------------------------------------------------------------ what there is for it
 def seen(caller: Caller, view: SessionView) -> SessionView:
     """Return a session, or raise SessionNotFound if for this caller there is none."""
-    if not _sees(caller, view.session.owner):
-        raise SessionNotFound("There is no such session.")
+    seen_session(caller, view.session)
     return view
+
+
+def seen_session(caller: Caller, session: Session) -> Session:
+    """Return a session, or raise SessionNotFound if for this caller there is none."""
+    if not _sees(caller, session.owner):
+        raise SessionNotFound("There is no such session.")
+    return session
 
 
 def seen_task(caller: Caller, view: TaskView) -> TaskView:

@@ -25,6 +25,7 @@ from agentcore.follow import (
 )
 from agentcore.ids import SessionId, TenantId
 from agentcore.ports import Bus, Ear, Snapshot, Store
+from agentcore.session import Session
 
 PAGE = 500
 HEARTBEAT_S = 15.0
@@ -68,11 +69,20 @@ class Feed:
 
     store: Store
     bus: Bus
-    tenant: TenantId
-    session_id: SessionId
+    session: Session  #: As it was when the subscriber came.
     after: Cursor | type[Latest] | None = None  #: None: from the first event.
     heartbeat_s: float = HEARTBEAT_S
     follower: Follower = field(factory=lambda: Follower(0, 0, 0))
+
+    @property
+    def tenant(self) -> TenantId:
+        """Whose it is."""
+        return self.session.tenant_id
+
+    @property
+    def session_id(self) -> SessionId:
+        """What is told."""
+        return self.session.id
 
     async def batches(self) -> AsyncGenerator[list[Frame], None]:
         """Yield frames as they come, all that are ready together; an empty list says that the head is reached.

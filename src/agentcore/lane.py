@@ -253,7 +253,8 @@ class Lane:
             # Here the engine has really stopped: only now may its task end and the next one begin.
             await reading.end()
             self._close(reading)
-            await self.reconcile()
+            if not reading.leaves_nothing:  # what comes from now on is looked for by whoever brings it
+                await self.reconcile()
         finally:
             self._close(reading)
             self.__exit__()

@@ -58,6 +58,7 @@ class Committed:
     """What a commit has put into the log."""
 
     entries: tuple[Entry, ...] = ()
+    is_idle: bool = False  #: A task has ended, and no other of its session is open: known, if it is said.
 
 
 @frozen(kw_only=True)

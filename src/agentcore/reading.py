@@ -65,6 +65,7 @@ class Reading:
     stopped_at: float | None = None  #: Monotonic seconds.
     ended: anyio.Event = field(factory=anyio.Event)  #: The engine has stopped, or was left behind.
     is_muted: bool = False  #: The lease is not trusted any more: nothing is told until its task has ended.
+    leaves_nothing: bool = False  #: Its end was stored, and the session has no other open task.
     is_lost: bool = False  #: The lease is another's: nothing more is written or told.
     _grace_s: float = 0.0  # for which the engine may end by itself once it is asked to
     _change: ChangeId | None = None  # the last that was stored
@@ -299,6 +300,7 @@ class Reading:
                 return False
             self.turn = turn
             self.house.observers.committed(changes, self.house.clock.monotonic() - began)
+            self.leaves_nothing = committed.is_idle
             self._change = changes.id if not changes.is_text_only else self._change
             if committed.entries:
                 self.after = committed.entries[-1].seq

@@ -54,6 +54,14 @@ class Accepted:
 Keep = Callable[[Accepted], Receipt | None]
 
 
+@frozen
+class _Found:
+    """A session and its open tasks as they were read; of version 0: one that is to be opened."""
+
+    session: Session
+    turns: Sequence[Turn] = ()
+
+
 @define(eq=False, kw_only=True)
 class Runtime:
     """One node at work."""
@@ -96,15 +104,15 @@ class Runtime:
         access.act(caller)
         self._must_be_open()
         await self._must_be_within_limits(caller, ask)
-        session, is_new = await self._session_for(caller, session_id, ask)
-        engine = ask.engine or session.engine
-        ask = evolve(ask, instance=await self.remote.called(caller, session, engine))
-        prompt = self._prompt(caller, session, ask, engine)
+        found = await self._found(caller, session_id, ask)
+        engine = ask.engine or found.session.engine
+        ask = evolve(ask, instance=await self.remote.called(caller, found.session, engine))
+        prompt = self._prompt(caller, found.session, ask, engine)
 
         def decide(session: Session, turns: Sequence[Turn], at: datetime) -> tuple[Task, Changes]:
             return admission.admit(session, turns, prompt, on_busy, at)
 
-        return await self._admit(session, decide, keep, is_new=is_new)
+        return await self._admit(found, decide, keep)
 
     async def inject(self, caller: Caller, task_id: TaskId, ask: Ask, *, keep: Keep | None = None) -> Accepted:
         """Stop a live task and run a prompt in its place, with the parameters of the one it stops.
@@ -115,7 +123,7 @@ class Runtime:
         self._must_be_open()
         await self._must_be_within_limits(caller, ask)
         old = access.seen_task(caller, await self.store.task(caller.tenant_id, task_id)).task
-        session = (await self.store.session(caller.tenant_id, old.session_id)).session
+        session, turns = await self.store.open_turns(caller.tenant_id, old.session_id)
         await self.remote.called(caller, session, old.engine)
         ask = evolve(ask, deadline_s=(old.deadline - old.created_at).total_seconds())
         prompt = self._prompt(caller, session, ask, old.engine, inherited=old.params)
@@ -123,7 +131,7 @@ class Runtime:
         def decide(session: Session, turns: Sequence[Turn], at: datetime) -> tuple[Task, Changes]:
             return admission.inject(session, turns, task_id, prompt, StopCode.USER_INJECT, at)
 
-        return await self._admit(session, decide, keep, is_new=False)
+        return await self._admit(_Found(session, turns), decide, keep)
 
     async def speak(
         self, caller: Caller, session_id: SessionId | None, ask: Ask, *, keep: Keep | None = None
@@ -135,28 +143,30 @@ class Runtime:
         access.act(caller)
         self._must_be_open()
         await self._must_be_within_limits(caller, ask)
-        session, is_new = await self._session_for(caller, session_id, ask)
-        _, turns = (session, []) if is_new else await self.store.open_turns(session.tenant_id, session.id)
-        live = next((turn.task for turn in turns if turn.task.has_begun), None)
-        engine = live.engine if live else session.engine
-        ask = evolve(ask, instance=await self.remote.called(caller, session, engine))
-        prompt = self._prompt(caller, session, ask, engine, inherited=live.params if live else None)
+        found = await self._found(caller, session_id, ask)
+        live = next((turn.task for turn in found.turns if turn.task.has_begun), None)
+        engine = live.engine if live else found.session.engine
+        ask = evolve(ask, instance=await self.remote.called(caller, found.session, engine))
+        prompt = self._prompt(caller, found.session, ask, engine, inherited=live.params if live else None)
 
         def decide(session: Session, turns: Sequence[Turn], at: datetime) -> tuple[Task, Changes]:
             return admission.speak(session, turns, prompt, at)
 
-        return await self._admit(session, decide, keep, is_new=is_new)
+        return await self._admit(found, decide, keep)
 
     async def _admit(
         self,
-        session: Session,
+        found: "_Found",
         decide: Callable[[Session, Sequence[Turn], datetime], tuple[Task, Changes]],
         keep: Keep | None,
-        *,
-        is_new: bool,
     ) -> Accepted:
+        session, is_new = found.session, not found.session.version
+        known: tuple[Session, Sequence[Turn]] | None = (session, found.turns)  # the store says if that is old
+
         async def read_and_decide() -> tuple[Accepted, Changes]:
-            stored, turns = (session, []) if is_new else await self.store.open_turns(session.tenant_id, session.id)
+            nonlocal known
+            stored, turns = known or await self.store.open_turns(session.tenant_id, session.id)
+            known = known if is_new else None
             task, changes = decide(stored, turns, self.house.clock.now())
             status = TaskStatus.QUEUED if turns else TaskStatus.RUNNING
             accepted = Accepted(session_id=session.id, task_id=task.id, session_created=is_new, status=status)
@@ -169,15 +179,16 @@ class Runtime:
         log.info("task.accepted", task_id=accepted.task_id, session_id=accepted.session_id)
         return accepted
 
-    async def _session_for(self, caller: Caller, session_id: SessionId | None, ask: Ask) -> tuple[Session, bool]:
+    async def _found(self, caller: Caller, session_id: SessionId | None, ask: Ask) -> "_Found":
         if session_id is not None:
             try:
-                session = access.seen(caller, await self.store.session(caller.tenant_id, session_id)).session
+                session, turns = await self.store.open_turns(caller.tenant_id, session_id)
+                access.seen_session(caller, session)
             except SessionNotFound:
                 log.info("session.unknown", tenant=caller.tenant_id)
             else:
                 if ask.instance is None or (session.instance, session.owner) == (ask.instance, caller.subject):
-                    return session, False
+                    return _Found(session, turns)
         chosen = ask.engine or await self.store.default_engine(caller.tenant_id) or self.house.engines.default()
         at = self.house.clock.now()
         session = Session(
@@ -192,7 +203,7 @@ class Runtime:
             version=0,
             instance=ask.instance,
         )
-        return session, True
+        return _Found(session)
 
     def _prompt(
         self, caller: Caller, session: Session, ask: Ask, engine: EngineName, inherited: TaskParams | None = None

@@ -77,12 +77,11 @@ class Views:
         heartbeat_s: float = HEARTBEAT_S,
     ) -> Feed:
         """Return the frames of a session from a cursor on; raises SessionNotFound."""
-        await self.session(caller, session_id)
+        view = await self.session(caller, session_id)
         return Feed(
+            session=view.session,
             store=self.store,
             bus=self.house.bus,
-            tenant=caller.tenant_id,
-            session_id=session_id,
             after=after,
             heartbeat_s=heartbeat_s,
         )

@@ -65,9 +65,8 @@ async def _serve(socket: Socket, caller: Caller, session_id: str, after: str | N
     runtime, identity = runtime_of(socket), identity_of(socket)
     try:
         found = requests.session_id(session_id)
-        view = await runtime.views.session(caller, found)
-        encoder = encoder_for(view, include)
         feed = await runtime.views.subscribe(caller, found, parse_after(after))
+        encoder = encoder_for(feed.session, include)
     except AgentcoreError as error:
         await socket.close(code=close_code(error), reason=error.code)
         return

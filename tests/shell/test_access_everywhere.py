@@ -184,7 +184,7 @@ class Asked:
 LOOKS: Mapping[str, tuple[Callable[[Runtime, Accepted], Awaitable[object]], list[str]]] = {
     "execute": (
         lambda runtime, task: runtime.execute(ME, Ask(text="x"), session_id=task.session_id),
-        ["session", "open_turns", "commit"],
+        ["open_turns", "commit"],
     ),
     "subscribe": (lambda runtime, task: runtime.views.subscribe(ME, task.session_id), ["session"]),
     "snapshot": (lambda runtime, task: runtime.views.snapshot(ME, task.session_id), ["snapshot"]),

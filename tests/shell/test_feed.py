@@ -52,8 +52,7 @@ class Wire:
 
     async def subscribe(self, after: Cursor | type[Latest] | None = Latest) -> list[Frame]:
         """Begin to read; return the frames up to the head."""
-        place = self.talk.place
-        feed = Feed(store=self.store, bus=self.bus, tenant=place[0], session_id=place[1], after=after, heartbeat_s=60.0)
+        feed = Feed(store=self.store, bus=self.bus, session=self.talk.session, after=after, heartbeat_s=60.0)
         self.feed = feed.batches()
         frames: list[Frame] = []
         while batch := await anext(self.feed):

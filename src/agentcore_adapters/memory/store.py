@@ -36,7 +36,9 @@ class MemoryStore(MemoryBooks):
     async def commit(self, changes: Changes, lease: Lease | None = None) -> Committed:
         """Store *changes*, all or nothing."""
         await checkpoint()
-        return Committed(entries=self.state.settle(changes, lease))
+        entries = self.state.settle(changes, lease)
+        is_idle = any(task.is_final for task in changes.tasks) and not self._is_open(changes)
+        return Committed(entries=entries, is_idle=is_idle)
 
     async def session(self, tenant: TenantId, session_id: SessionId) -> SessionView:
         """Return a session."""
@@ -289,6 +291,9 @@ class MemoryStore(MemoryBooks):
     async def ping(self) -> None:
         """Answer."""
         await checkpoint()
+
+    def _is_open(self, changes: Changes) -> bool:
+        return bool(queue(self.state.shelf(changes.tenant_id, changes.session_id).tasks.values()))
 
     def _task_view(self, tenant: TenantId, task_id: TaskId) -> TaskView:
         turn = self.state.turn(tenant, task_id)

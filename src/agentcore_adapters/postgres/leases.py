@@ -127,7 +127,7 @@ class PostgresLeases:
         if counting is not None and most is not None and not await counting.must_fit(1, most, alone=alone):
             raise AtLimit("The tenant runs as many tasks as it may.")
         turn, changes = turn.begin(chosen["now"])
-        entries = await writer.write(transaction, changes, None, take=(node, self.ttl_s))
+        entries, _ = await writer.write(transaction, changes, None, take=(node, self.ttl_s))
         (epoch,) = await transaction.arrive(await transaction.send(sql.EPOCH, tenant, task_id))
         return turn, epoch[0]["lease_epoch"], False, entries
 

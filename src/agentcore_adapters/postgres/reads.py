@@ -234,17 +234,19 @@ class Reads(PostgresBooks):
     async def snapshot(self, tenant: TenantId, session_id: SessionId) -> Snapshot:
         """Return a session as one reading."""
         place = (tenant, session_id)
-        (found,) = await self.database.read(tenant, (sql.OPEN_TASKS, place))
-        ids = [str(row["id"]) for row in found[:1]]
-        session, activity, tasks, oldest, driven, *read = await self.database.read(
-            tenant,
+        always = (
             (sql.SESSION, place),
             (sql.ACTIVITY, place),
             (sql.OPEN_TASKS, place),
             (sql.OLDEST, place),
             (sql.DRIVEN, place),
-            *turn_statements(tenant, session_id, ids),
         )
+        session, activity, tasks, oldest, driven, *read = await self.database.read(tenant, *always, (sql.HEAD, place))
+        ids = [str(row["id"]) for row in tasks[:1]]
+        if ids:  # it was read to know which; now all again in one snapshot
+            session, activity, tasks, oldest, driven, *read = await self.database.read(
+                tenant, *always, *turn_statements(tenant, session_id, ids)
+            )
         view = _view(_must(session), row_of(activity))
         task = next((rows.task(row) for row in tasks if str(row["id"]) in ids), None)
         turn = turn_of(view.session, task, read) if task else None

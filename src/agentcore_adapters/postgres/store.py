@@ -17,7 +17,7 @@ from agentcore.lines import Lines
 from agentcore.ports import RESERVED_S, Committed, Lease, Stale
 from agentcore_adapters.postgres import statements as sql
 from agentcore_adapters.postgres import writer
-from agentcore_adapters.postgres.connection import BEAT, REQUESTS, TEXT, Transaction, open_database, row_of
+from agentcore_adapters.postgres.connection import BEAT, REQUESTS, TEXT, Cursor, Transaction, open_database, row_of
 from agentcore_adapters.postgres.flusher import Flusher
 from agentcore_adapters.postgres.leases import TTL_S, PostgresLeases
 from agentcore_adapters.postgres.lines import counted
@@ -36,13 +36,14 @@ class PostgresStore(Reads):
         if lease is not None and changes.is_text_only:
             return await self.flusher.commit(changes, lease)
 
-        async def write(alone: bool) -> tuple[Entry, ...]:  # noqa: FBT001 - it is what it is told
-            async def work(transaction: Transaction) -> tuple[Entry, ...]:
+        async def write(alone: bool) -> tuple[tuple[Entry, ...], Cursor | None]:  # noqa: FBT001 - it is what it is told
+            async def work(transaction: Transaction) -> tuple[tuple[Entry, ...], Cursor | None]:
                 return await writer.write(transaction, changes, lease, alone=alone)
 
             return await self.database.write(changes.tenant_id, work)
 
-        return Committed(entries=await counted(self.lines, changes.tenant_id, changes.most_open, write))
+        entries, opened = await counted(self.lines, changes.tenant_id, changes.most_open, write)
+        return Committed(entries=entries, is_idle=opened is not None and not await opened.fetchall())
 
     async def last_change(self, tenant: TenantId, task_id: TaskId) -> ChangeId | None:
         """Return the id of the last change stored under a lease of the task, once no commit of it is under way."""

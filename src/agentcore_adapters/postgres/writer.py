@@ -43,10 +43,11 @@ async def write(
     *,
     take: tuple[str, float] | None = None,
     alone: bool = False,
-) -> tuple[Entry, ...]:
+) -> tuple[tuple[Entry, ...], Cursor | None]:
     """Write *changes*, or raise Stale, Fenced, OverLimit; with *take* (node, ttl_s) its task gets a lease.
 
-    Unless *alone*, NearLimit is raised where others who are under way might use up what is left of the limit.
+    Also returns what tells whether a task of the session is still open, if one has ended.  Unless *alone*, NearLimit is
+    raised where others who are under way might use up what is left of the limit.
     """
     place = await _lock(transaction, changes, lease, alone=alone)
     if changes.text_start is not None and changes.text_start != place.position:
@@ -54,7 +55,9 @@ async def write(
     entries = numbered(changes, place)
     await _put(transaction, changes, entries, lease, take)
     await append(transaction, changes, entries)
-    return entries
+    if not any(task.is_final for task in changes.tasks):
+        return entries, None
+    return entries, await transaction.send(sql.ANY_OPEN, changes.tenant_id, changes.session_id)
 
 
 @frozen(kw_only=True)

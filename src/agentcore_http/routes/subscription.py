@@ -5,19 +5,20 @@ from datetime import datetime
 from anyio import CancelScope, move_on_after
 
 from agentcore.errors import InvalidRequest
-from agentcore.ports import Clock, SessionView
+from agentcore.ports import Clock
+from agentcore.session import Session
 from agentcore_http.wire.frames import HIDDEN_FROM_VOICE, Encoder
 
 
-def encoder_for(view: SessionView, include: str | None) -> Encoder:
+def encoder_for(session: Session, include: str | None) -> Encoder:
     """Return the encoder of one subscriber; in a voice session only ``include=all`` shows everything.
 
     The filter is the subscriber's own: the log keeps everything.
     """
     if include not in {None, "all"}:
         raise InvalidRequest("include can only be all.", "include")
-    hides = HIDDEN_FROM_VOICE if view.session.voice_mode and include is None else frozenset()
-    return Encoder(view.session.id, hides)
+    hides = HIDDEN_FROM_VOICE if session.voice_mode and include is None else frozenset()
+    return Encoder(session.id, hides)
 
 
 def expiring(until: datetime | None, clock: Clock, within_s: float | None = None) -> CancelScope:

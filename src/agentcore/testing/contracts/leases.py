@@ -78,6 +78,15 @@ class LeasesContract:
         with pytest.raises(TaskNotFound):
             await store.task(TENANT, task.id)
 
+    async def test_the_end_of_a_task_says_whether_another_is_open(self, store: Store, leases: Leases) -> None:
+        talk = a_talk(store, leases)
+        await talk.admit()
+        await talk.admit()
+        for is_last in (False, True):
+            grant = await talk.take()
+            _, committed = await talk.say(grant.turn, grant.lease, TextDelta("x" * 5000), Finished())
+            assert [one.is_idle for one in committed] == [False, is_last]
+
     async def test_nothing_is_taken_twice(self, store: Store, leases: Leases) -> None:
         talk = a_talk(store, leases)
         await talk.admit()
