@@ -33,6 +33,7 @@ from agentcore_adapters.engines.providers import (
     failed,
     is_refusal,
     of_type,
+    posted,
     provider_errors,
     request_tokens,
 )
@@ -138,7 +139,7 @@ class ClaudeModel:
         heard = _Heard(Names.of(tools))
         with provider_errors(request):
             try:
-                async with client.messages.with_streaming_response.create(**body, stream=True) as response:
+                async with posted(client, "/v1/messages", {**body, "stream": True}) as response:
                     async with aclosing(events(response, DECODER)) as pieces:
                         async for chunks in pieces:
                             for event in coalesced(chain.from_iterable(map(heard.take, chunks))):

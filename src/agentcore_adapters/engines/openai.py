@@ -25,6 +25,7 @@ from agentcore_adapters.engines.providers import (
     is_refusal,
     of_status,
     of_type,
+    posted,
     provider_errors,
     request_tokens,
 )
@@ -135,7 +136,7 @@ class OpenAiModel:
         heard = _Heard(request, Names.of(tools), Usage(model=body["model"]), tokens)
         with provider_errors(request):
             try:
-                async with client.chat.completions.with_streaming_response.create(**body) as response:
+                async with posted(client, "/chat/completions", body) as response:
                     async with aclosing(events(response, DECODER)) as pieces:
                         async for chunks in pieces:
                             for event in coalesced(chain.from_iterable(map(heard.take, chunks))):
