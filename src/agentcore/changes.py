@@ -136,6 +136,11 @@ class Changes:
         )
 
     @property
+    def is_ledger_only(self) -> bool:
+        """Whether it only enters calls into the ledger: nobody is told of it, so it has no place in an order."""
+        return bool(self.ledgers) and not evolve(self, ledgers=()).is_durable
+
+    @property
     def is_text_only(self) -> bool:
         """Whether it only makes text durable, so that it can be stored together with that of other sessions."""
         return self.text_start is not None and not (

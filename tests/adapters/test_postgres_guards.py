@@ -49,6 +49,7 @@ MOVE = "UPDATE task SET version = version + 1, "
 CASES: dict[str, str] = {
     "tenant_pk": "INSERT INTO tenant (id) VALUES ('a')",
     "tenant_id_form": "INSERT INTO tenant (id) VALUES ('-a')",
+    "tenant_limits_form": "UPDATE tenant SET limits = '[]' WHERE id = 'a'",
     "session_pk": SESSION.format(S1, "active"),
     "session_tenant_fk": SESSION.format(NONE, "active").replace("'a'", "'nobody'"),
     "session_status": SESSION.format(NONE, "busy"),

@@ -9,13 +9,16 @@ from typing import TypeVar
 
 from attrs import frozen
 
-from agentcore.errors import AgentcoreError
+from agentcore.changes import Changes
+from agentcore.errors import AgentcoreError, OverLimit
 from agentcore.ids import TenantId
+from agentcore.limits import AGAIN_S, OVER
 from agentcore.lines import Lines
 from agentcore_adapters.postgres import statements as sql
 from agentcore_adapters.postgres.connection import Cursor, Transaction
 
 T = TypeVar("T")
+UNBOUNDED = 10**15
 
 
 class NearLimit(AgentcoreError):
@@ -32,6 +35,46 @@ async def counted(lines: Lines, tenant: TenantId, most: int | None, work: Callab
 
 
 @frozen
+class Room:
+    """Whether a task may be queued, and begun at once; asked together."""
+
+    cursor: Cursor | None  #: None: nothing bounds either.
+    most_open: int
+    most: int
+
+    @classmethod
+    async def asked(cls, transaction: Transaction, changes: Changes, most: int | None, *, alone: bool) -> "Room":
+        """Send what counts both."""
+        if most is None and changes.most_open is None:
+            return cls(None, 0, 0)
+        tenant, open_, running = changes.tenant_id, changes.most_open, most
+        open_, running = UNBOUNDED if open_ is None else open_, UNBOUNDED if running is None else running
+        sent = await transaction.send(sql.COUNT_BOTH, tenant, open_ + 1, alone, tenant, running + 1)
+        return cls(sent, open_, running)
+
+    async def checked(self, more: int, *, alone: bool) -> bool:
+        """Tell whether one may be begun; raises OverLimit if *more* may not be open, NearLimit if that is not sure."""
+        if self.cursor is None:
+            return True
+        (found,) = await self.cursor.fetchall()
+        if not fits(found["stored"], found["beside"], more, self.most_open, alone=alone):
+            raise OverLimit(OVER.format(self.most_open), AGAIN_S)
+        try:
+            return fits(found["running"], found["beside_running"], 1, self.most, alone=False)
+        except NearLimit:  # it waits, and is begun by who may count alone
+            return False
+
+
+def fits(stored: int, beside: int, more: int, most: int, *, alone: bool) -> bool:
+    """Tell whether *more* fit; raises NearLimit if the others who count just now might come in between."""
+    if more <= 0 or stored + more > most:
+        return more <= 0
+    if not alone and stored + more + (beside - 1) > most:
+        raise NearLimit
+    return True
+
+
+@frozen
 class Count:
     """What counts against a limit, on its way."""
 
@@ -40,11 +83,7 @@ class Count:
     async def must_fit(self, more: int, most: int, *, alone: bool) -> bool:
         """Tell whether *more* fit; raises NearLimit if others might come in between.  Its rows must have arrived."""
         (found,) = await self.cursor.fetchall()
-        if more <= 0 or found["stored"] + more > most:
-            return more <= 0
-        if not alone and found["stored"] + more + (found["beside"] - 1) > most:
-            raise NearLimit
-        return True
+        return fits(found["stored"], found["beside"], more, most, alone=alone)
 
 
 async def count(transaction: Transaction, kind: str, tenant: TenantId, most: int, *, alone: bool) -> Count:

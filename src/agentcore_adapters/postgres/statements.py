@@ -18,6 +18,9 @@ LOCK_HEAD = "SELECT head, text_pos, bound FROM log_head WHERE tenant_id = %s AND
 # -------------------------------------------------------------------------------------------------------- limits
 OPEN, RUNNING = "open", "running"
 COUNT = "SELECT * FROM count_tasks(%s, %s, %s, %s)"
+COUNT_BOTH = """
+    SELECT o.beside, o.stored, r.beside AS beside_running, r.stored AS running
+    FROM count_tasks('open', %s, %s, %s) AS o, count_tasks('running', %s, %s, false) AS r"""
 LIMITS = "SELECT id, limits FROM tenant WHERE limits IS NOT NULL"
 SET_LIMITS = """
     INSERT INTO tenant (id, limits) VALUES (%s, %s)
@@ -38,9 +41,15 @@ NEW_TASK = """
     INSERT INTO task (tenant_id, id, session_id, number, priority, engine, params, prompt, status, version, attempt,
                       crashes, deadline, created_at)
     VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"""
+BEGUN_TASK = """
+    INSERT INTO task (tenant_id, id, session_id, number, priority, engine, params, prompt, status, version, attempt,
+                      crashes, deadline, created_at, started_at, lease_epoch, lease_owner, lease_expires_at)
+    VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, 1, %s,
+            clock_timestamp() + make_interval(secs => %s))"""
 MOVED = """
     UPDATE task SET status = %s, version = %s, attempt = %s, crashes = %s, stop_code = %s, error_code = %s, result = %s,
-                    attachments_refused = %s, started_at = %s, completed_at = %s"""
+                    attachments_refused = %s, started_at = %s, completed_at = %s,
+                    change_id = coalesce(%s::uuid, change_id)"""
 MOVE_TASK = MOVED + " WHERE tenant_id = %s AND id = %s"
 TAKE_TASK = (
     MOVED
@@ -54,15 +63,18 @@ LET_GO_TASK = (
 )
 SET_CHANGE = "UPDATE task SET change_id = %s WHERE tenant_id = %s AND id = %s AND completed_at IS NULL"
 MOVE_HEAD = """
-    UPDATE log_head SET head = %s, text_pos = %s, bound = greatest(bound, %s)
-    WHERE tenant_id = %s AND session_id = %s"""
-APPEND = """
+    WITH head AS (
+      UPDATE log_head SET head = %s, text_pos = %s, bound = greatest(bound, %s)
+      WHERE tenant_id = %s AND session_id = %s)"""
+PUT_MESSAGES = """, said AS (
+      INSERT INTO message (tenant_id, session_id, seq, n, id, task_id, role, parts, interrupted, created_at)
+      SELECT %s, %s, m.* FROM unnest(%s::bigint[], %s::smallint[], %s::text[], %s::uuid[], %s::text[], %s::jsonb[],
+                                     %s::boolean[], %s::timestamptz[]) AS m)"""
+EVENTS = """
     INSERT INTO session_event (tenant_id, session_id, created_at, seq, text_pos, task_id, attempt, event)
     SELECT %s, %s, %s, e.* FROM unnest(%s::bigint[], %s::bigint[], %s::uuid[], %s::int[], %s::jsonb[]) AS e"""
-PUT_MESSAGES = """
-    INSERT INTO message (tenant_id, session_id, seq, n, id, task_id, role, parts, interrupted, created_at)
-    SELECT %s, %s, m.* FROM unnest(%s::bigint[], %s::smallint[], %s::text[], %s::uuid[], %s::text[], %s::jsonb[],
-                                   %s::boolean[], %s::timestamptz[]) AS m"""
+APPEND = MOVE_HEAD + EVENTS
+APPEND_WITH_MESSAGES = MOVE_HEAD + PUT_MESSAGES + EVENTS
 PUT_APPROVAL = """
     INSERT INTO approval (tenant_id, id, task_id, tool_use_id, tool_name, input, input_sha256, expires_at, created_at,
                           decision, on_reject, decided_by, reason, decided_at, used)

@@ -5,10 +5,11 @@ whether the decision still stands, and the writes follow, all at once.  So a com
 writes with the COMMIT; the guards in the schema are the second line.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import chain
 
 from attrs import evolve, frozen
+from psycopg.rows import DictRow
 from psycopg.types.json import Jsonb
 
 from agentcore.books import UsageRecorded
@@ -16,6 +17,7 @@ from agentcore.changes import Changes, Logged, ReceiptKey
 from agentcore.errors import KeyInFlight, OverLimit, SessionNotFound
 from agentcore.events import TextSaid, bounds_attempt
 from agentcore.follow import Entry
+from agentcore.ids import ChangeId
 from agentcore.limits import AGAIN_S, OVER
 from agentcore.messages import Message
 from agentcore.ports import Fenced, Lease, Stale
@@ -25,7 +27,7 @@ from agentcore.turn import Turn
 from agentcore_adapters import codec
 from agentcore_adapters.postgres import statements as sql
 from agentcore_adapters.postgres.connection import Cursor, Transaction, row_of
-from agentcore_adapters.postgres.lines import Count, NearLimit, count
+from agentcore_adapters.postgres.lines import Room, count
 
 
 @frozen(kw_only=True)
@@ -79,33 +81,29 @@ async def submit(
     tenant, session_id = changes.tenant_id, changes.session_id
     # Before the session is locked: whoever opens a task in between moves the session on, and then this one is stale.
     opened = await transaction.send(sql.ANY_OPEN, tenant, session_id)
-    driven = await count(transaction, sql.RUNNING, tenant, most, alone=False) if most is not None else None
-    place = await _lock(transaction, changes, None, alone=alone)
+    room = await Room.asked(transaction, changes, most, alone=alone)
+    place = await _lock(transaction, evolve(changes, most_open=None), None, alone=alone)
+    may_begin = await room.checked(changes.opened, alone=alone)
     entries = numbered(changes, place)
-    queued = next(task for task in changes.tasks if task.version == 1)
-    is_alone = not await opened.fetchall()
-    if changes.session is None or not is_alone or (driven and most is not None and not await _fits(driven, most)):
+    if not may_begin or await opened.fetchall():
         await _put(transaction, changes, entries, None, None)
         await append(transaction, changes, entries)
         return entries, None
+    queued = next(task for task in changes.tasks if task.version == 1)
     number = next(entry.seq for entry in entries if entry.task_id == queued.id)
+    assert changes.session is not None
     turn = Turn(session=changes.session, task=evolve(queued, number=number), position=place.position)
     turn, begun = turn.begin(changes.at)
-    both = evolve(changes, log=(*changes.log, *begun.log))
+    both = evolve(changes, tasks=(), log=(*changes.log, *begun.log))
     everything = numbered(both, place)
-    await _put(transaction, changes, entries, None, None)
-    await _put(transaction, begun, (), None, take)
+    await _put(transaction, both, (), None, None)
+    if begun.session is not None:
+        await _put_session(transaction, begun.session)
+    await _put_begun(transaction, turn.task, take)
     await append(transaction, both, everything)
     place_, limit = (tenant, session_id), queued.params.max_context_messages
     history = await transaction.send(sql.HISTORY, *place_, *place_, *place_, limit)
     return entries, Begun(turn=turn, entries=everything[len(entries) :], history=history)
-
-
-async def _fits(driven: Count, most: int) -> bool:
-    try:
-        return await driven.must_fit(1, most, alone=False)
-    except NearLimit:  # it waits, and is begun by who may count alone
-        return False
 
 
 async def _put(
@@ -117,25 +115,33 @@ async def _put(
 ) -> None:
     if changes.session is not None:
         await _put_session(transaction, changes.session)
-    if lease is not None and changes.id is not None:  # before the task itself: what is final does not change any more
-        await transaction.send(sql.SET_CHANGE, changes.id, lease.tenant_id, lease.task_id)
+    driven = lease.task_id if lease is not None and changes.id is not None else None
+    if driven is not None and all(task.id != driven for task in changes.tasks):
+        await transaction.send(sql.SET_CHANGE, changes.id, changes.tenant_id, driven)
     for task in changes.tasks:
-        await _put_task(transaction, task, entries, take)
+        await _put_task(transaction, task, entries, take, changes.id if task.id == driven else None)
     await _put_rest(transaction, changes)
 
 
 async def _lock(transaction: Transaction, changes: Changes, lease: Lease | None, *, alone: bool) -> Place:
     tenant, session_id = changes.tenant_id, changes.session_id
-    task_ids = sorted({task.id for task in changes.tasks} | ({lease.task_id} if lease else set()))
+    # A task that is new has no row: the session, which moves on with it, is what two would meet at.
+    task_ids = sorted({task.id for task in changes.tasks if task.version > 1} | ({lease.task_id} if lease else set()))
+    if lease is not None and changes.is_ledger_only:
+        (tasks,) = await transaction.arrive(await transaction.send(sql.LOCK_TASKS, tenant, task_ids))
+        _must_hold(lease, changes, {str(row["id"]): row for row in tasks})
+        return Place(head=0, position=0)
     most, counting = changes.most_open, None
     if most is not None:
         counting = await count(transaction, sql.OPEN, tenant, most, alone=alone)
-    session, tasks, head, *held = await transaction.arrive(
-        await transaction.send(sql.LOCK_SESSION, tenant, session_id),
-        await transaction.send(sql.LOCK_TASKS, tenant, task_ids),
+    place = await transaction.send(sql.LOCK_SESSION, tenant, session_id)
+    locked = await transaction.send(sql.LOCK_TASKS, tenant, task_ids) if task_ids else None
+    session, head, *held = await transaction.arrive(
+        place,
         await transaction.send(sql.LOCK_HEAD, tenant, session_id),
         *([await transaction.send(sql.HOLD, *place_of(changes.receipt.key))] if changes.receipt else ()),
     )
+    tasks = await locked.fetchall() if locked is not None else []
     if counting is not None and most is not None and not await counting.must_fit(changes.opened, most, alone=alone):
         raise OverLimit(OVER.format(most), AGAIN_S)
     if held == [[]]:
@@ -147,19 +153,23 @@ async def _lock(transaction: Transaction, changes: Changes, lease: Lease | None,
         raise Stale("The session has moved on.")
     known = {str(row["id"]): row for row in tasks}
     if lease is not None:  # before the versions: who is fenced must not read again and decide again
-        row = known.get(lease.task_id)
-        if row is None or row["lease_epoch"] != lease.epoch or row["lease_owner"] != lease.node:
-            raise Fenced("The lease is no longer ours.")
-        if changes.follows is not None and changes.follows != str(row["change_id"]):
-            raise Stale("The driver has stored more than it knows.")
-        if changes.id == str(row["change_id"]):
-            raise Stale("It is stored already.")
+        _must_hold(lease, changes, known)
     for task in changes.tasks:
         row = known.get(task.id)
         if task.version != (row["version"] if row else 0) + 1:
             raise Stale("The task has moved on.")
-    place = row_of(head)
-    return Place(head=place["head"], position=place["text_pos"]) if place else Place(head=0, position=0)
+    end = row_of(head)
+    return Place(head=end["head"], position=end["text_pos"]) if end else Place(head=0, position=0)
+
+
+def _must_hold(lease: Lease, changes: Changes, known: Mapping[str, DictRow]) -> None:
+    row = known.get(lease.task_id)
+    if row is None or row["lease_epoch"] != lease.epoch or row["lease_owner"] != lease.node:
+        raise Fenced("The lease is no longer ours.")
+    if changes.follows is not None and changes.follows != str(row["change_id"]):
+        raise Stale("The driver has stored more than it knows.")
+    if changes.id == str(row["change_id"]):
+        raise Stale("It is stored already.")
 
 
 def numbered(changes: Changes, place: Place) -> tuple[Entry, ...]:
@@ -188,9 +198,8 @@ async def append(transaction: Transaction, changes: Changes, entries: tuple[Entr
         return
     tenant, session_id = changes.tenant_id, changes.session_id
     bound = max((e.seq for e in entries if bounds_attempt(e.event, e.attempt)), default=0)
-    await transaction.send(sql.MOVE_HEAD, entries[-1].seq, entries[-1].position, bound, tenant, session_id)
-    await transaction.send(
-        sql.APPEND,
+    head = (entries[-1].seq, entries[-1].position, bound, tenant, session_id)
+    events = (
         tenant,
         session_id,
         changes.at,
@@ -201,20 +210,22 @@ async def append(transaction: Transaction, changes: Changes, entries: tuple[Entr
         [Jsonb(codec.event_json(entry.event)) for entry in entries],
     )
     messages = list(chain.from_iterable(map(_announced, changes.log, entries)))
-    if messages:
-        await transaction.send(
-            sql.PUT_MESSAGES,
-            tenant,
-            session_id,
-            [message.seq for message in messages],
-            [message.n for message in messages],
-            [message.id for message in messages],
-            [message.task_id for message in messages],
-            [message.role.value for message in messages],
-            [Jsonb(codec.parts_json(message.parts)) for message in messages],
-            [message.interrupted for message in messages],
-            [message.at for message in messages],
-        )
+    if not messages:
+        await transaction.send(sql.APPEND, *head, *events)
+        return
+    said = (
+        tenant,
+        session_id,
+        [message.seq for message in messages],
+        [message.n for message in messages],
+        [message.id for message in messages],
+        [message.task_id for message in messages],
+        [message.role.value for message in messages],
+        [Jsonb(codec.parts_json(message.parts)) for message in messages],
+        [message.interrupted for message in messages],
+        [message.at for message in messages],
+    )
+    await transaction.send(sql.APPEND_WITH_MESSAGES, *head, *said, *events)
 
 
 def _announced(logged: Logged, entry: Entry) -> Iterable[Message]:
@@ -245,7 +256,11 @@ async def _put_session(transaction: Transaction, session: Session) -> None:
 
 
 async def _put_task(
-    transaction: Transaction, task: Task, entries: tuple[Entry, ...], take: tuple[str, float] | None
+    transaction: Transaction,
+    task: Task,
+    entries: tuple[Entry, ...],
+    take: tuple[str, float] | None,
+    change: ChangeId | None,
 ) -> None:
     if task.version == 1:
         queued = (e.seq for e in entries if isinstance(e.event, TaskQueued) and e.task_id == task.id)
@@ -268,7 +283,7 @@ async def _put_task(
         )
         return
     moved = (task.status.value, task.version, task.attempt, task.crashes, task.stop_code, task.error_code, task.result)
-    stamps = (task.attachments_refused, task.started_at, task.completed_at)
+    stamps = (task.attachments_refused, task.started_at, task.completed_at, change)
     where = (task.tenant_id, task.id)
     if task.driven and take is not None:
         await transaction.send(sql.TAKE_TASK, *moved, *stamps, *take, *where)
@@ -276,6 +291,28 @@ async def _put_task(
         await transaction.send(sql.MOVE_TASK, *moved, *stamps, *where)
     else:
         await transaction.send(sql.LET_GO_TASK, *moved, *stamps, *where)
+
+
+async def _put_begun(transaction: Transaction, task: Task, take: tuple[str, float]) -> None:
+    await transaction.send(
+        sql.BEGUN_TASK,
+        task.tenant_id,
+        task.id,
+        task.session_id,
+        task.number,
+        task.priority,
+        task.engine,
+        Jsonb(codec.params_json(task.params)),
+        Jsonb(codec.parts_json(task.prompt)),
+        task.status.value,
+        task.version,
+        task.attempt,
+        task.crashes,
+        task.deadline,
+        task.created_at,
+        task.started_at,
+        *take,
+    )
 
 
 async def _put_rest(transaction: Transaction, changes: Changes) -> None:
