@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import get_args
 
 from attrs import fields
+from msgspec import to_builtins
 
 from agentcore import errors, task
 from agentcore.errors import AgentcoreError
@@ -91,7 +92,8 @@ def wire_events() -> str:
     """List the durable events of the log, as the wire names them."""
     lines = ["# Events", "", "| type | payload | what happened |", "|---|---|---|"]
     for kind in get_args(Event):
-        name, payload = event_payload(kind(**{a.name: _sample(kind, a.name) for a in fields(kind)}), "")
+        payload = to_builtins(event_payload(kind(**{a.name: _sample(kind, a.name) for a in fields(kind)}), ""))
+        name = payload.pop("type")
         lines.append(f"| `{name}` | {', '.join(f'`{key}`' for key in payload) or '-'} | {_title(kind)} |")
     return "\n".join(lines)
 

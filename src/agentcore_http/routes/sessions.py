@@ -45,7 +45,7 @@ async def index(
     if more is not None:
         following = base64.urlsafe_b64encode(f"{more.created_at.isoformat()} {more.id}".encode()).decode()
     items = [answers.session(view) for view in views[:limit]]
-    return json_response(answers.PageAnswer(items=items, next_cursor=following))
+    return json_response(answers.SessionsAnswer(items=items, next_cursor=following))
 
 
 @get("/sessions/{session_id:str}")
@@ -98,7 +98,7 @@ async def messages(
     last = shown[limit - 1] if len(shown) > limit else None
     following = f"{last.seq}.{last.n}" if last is not None else None
     items = [answers.message(message) for message in shown[:limit]]
-    return json_response(answers.PageAnswer(items=items, next_cursor=following))
+    return json_response(answers.MessagesAnswer(items=items, next_cursor=following))
 
 
 @get("/sessions/{session_id:str}/tasks")
@@ -111,7 +111,7 @@ async def tasks(
     shown = await runtime_of(request).views.tasks(caller_of(request), found, place, limit + 1)
     following = str(shown[limit - 1].task.number) if len(shown) > limit else None
     items = [answers.task(view) for view in shown[:limit]]
-    return json_response(answers.PageAnswer(items=items, next_cursor=following))
+    return json_response(answers.TasksAnswer(items=items, next_cursor=following))
 
 
 @post(

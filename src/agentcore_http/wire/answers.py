@@ -4,27 +4,25 @@ Law: a Struct per answer, made from the core's values here and nowhere else.
 """
 
 from collections.abc import Sequence
+from typing import Annotated
 
 from msgspec import Struct
 
 from agentcore.approval import Approval
 from agentcore.engine import EngineState
 from agentcore.ids import EngineName
-from agentcore.messages import (
-    FilePart,
-    Message,
-    Part,
-    TextPart,
-    ThinkingPart,
-    ToolResultPart,
-    ToolUsePart,
-)
+from agentcore.messages import Message, Role, TextPart
 from agentcore.ports import SessionView, TaskView
 from agentcore.runtime import Accepted
+from agentcore.session import SessionStatus
 from agentcore.speech import Speech
-from agentcore.task import TaskStatus
-from agentcore.usage import Usage
+from agentcore.task import LIVE, ErrorCode, StopCode, TaskStatus
+from agentcore.usage import Fidelity, Usage
 from agentcore_http.wire.json import timestamp
+from agentcore_http.wire.parts import PartAnswer, part
+from agentcore_http.wire.words import Count, Id, Object, Sha256, Time, described, one_of
+
+ACTIVITIES = ["idle", "queued", *(status.value for status in TaskStatus if status in LIVE)]
 
 
 class Answer(Struct, rename="camel", kw_only=True):
@@ -34,17 +32,17 @@ class Answer(Struct, rename="camel", kw_only=True):
 class AcceptedAnswer(Answer):
     """A prompt was accepted."""
 
-    session_id: str
-    task_id: str
+    session_id: Id
+    task_id: Id
     session_created: bool
-    status: str
+    status: Annotated[str, one_of(TaskStatus)]
 
 
 class InjectedAnswer(Answer):
     """A message was injected."""
 
-    session_id: str
-    task_id: str
+    session_id: Id
+    task_id: Id
     injected: bool = True
 
 
@@ -60,8 +58,8 @@ class HeardAnswer(Answer):
 class SpokenAnswer(Answer):
     """What was said was accepted as a prompt."""
 
-    session_id: str
-    task_id: str
+    session_id: Id
+    task_id: Id
     transcript: str
     session_created: bool
 
@@ -69,8 +67,8 @@ class SpokenAnswer(Answer):
 class StoppedAnswer(Answer):
     """What DELETE /tasks/{id} has found or done."""
 
-    task_id: str
-    status: str
+    task_id: Id
+    status: Annotated[str, one_of(TaskStatus)]
     message: str | None = None
 
 
@@ -78,29 +76,29 @@ class DecidedAnswer(Answer):
     """A decision was taken."""
 
     message: str
-    task_id: str
+    task_id: Id
     approval_id: str
 
 
 class ErrorAnswer(Answer):
     """Why a task failed."""
 
-    code: str
+    code: Annotated[str, one_of(ErrorCode)]
     message: str
 
 
 class UsageAnswer(Answer):
     """What a task has cost so far."""
 
-    input_tokens: int
-    output_tokens: int
-    total_tokens: int
-    cached_input_tokens: int
-    cache_write_input_tokens: int
-    reasoning_tokens: int
+    input_tokens: Count
+    output_tokens: Count
+    total_tokens: Count
+    cached_input_tokens: Count
+    cache_write_input_tokens: Count
+    reasoning_tokens: Count
     cost_usd: float | None
     model: str
-    fidelity: str
+    fidelity: Annotated[str, one_of(Fidelity)]
 
 
 class ApprovalAnswer(Answer):
@@ -109,53 +107,53 @@ class ApprovalAnswer(Answer):
     approval_id: str
     tool_use_id: str
     tool_name: str
-    input: dict[str, object]
-    input_sha256: str
-    expires_at: str
+    input: Object
+    input_sha256: Sha256
+    expires_at: Time
 
 
 class TaskAnswer(Answer):
     """A task."""
 
-    id: str
-    session_id: str
-    status: str
+    id: Id
+    session_id: Id
+    status: Annotated[str, one_of(TaskStatus)]
     prompt: str
     engine_type: str
     result: str | None
     error: ErrorAnswer | None
-    stop_code: str | None
+    stop_code: Annotated[str, one_of(StopCode)] | None
     usage: UsageAnswer
-    created_at: str
-    started_at: str | None
-    completed_at: str | None
+    created_at: Time
+    started_at: Time | None
+    completed_at: Time | None
     pending_approvals: list[ApprovalAnswer]
 
 
 class SessionAnswer(Answer):
     """A session."""
 
-    id: str
+    id: Id
     title: str
-    status: str
-    activity: str
+    status: Annotated[str, one_of(SessionStatus)]
+    activity: Annotated[str, described(enum=ACTIVITIES)]
     engine_type: str
     voice_mode: bool
-    agent_instance_id: str | None
-    created_at: str
-    updated_at: str
+    agent_instance_id: Id | None
+    created_at: Time
+    updated_at: Time
 
 
 class MessageAnswer(Answer):
     """A message of the history."""
 
     id: str
-    seq: int
-    role: str
-    content: list[dict[str, object]]
+    seq: Count
+    role: Annotated[str, one_of(Role)]
+    content: list[PartAnswer]
     interrupted: bool
-    task_id: str
-    created_at: str
+    task_id: Id
+    created_at: Time
 
 
 class PageAnswer(Answer):
@@ -163,6 +161,24 @@ class PageAnswer(Answer):
 
     items: Sequence[Answer]
     next_cursor: str | None
+
+
+class SessionsAnswer(PageAnswer):
+    """A page of sessions, newest first."""
+
+    items: Sequence[SessionAnswer]
+
+
+class TasksAnswer(PageAnswer):
+    """A page of tasks, in the order in which they came."""
+
+    items: Sequence[TaskAnswer]
+
+
+class MessagesAnswer(PageAnswer):
+    """A page of a session's history."""
+
+    items: Sequence[MessageAnswer]
 
 
 class EngineAnswer(Answer):
@@ -292,25 +308,6 @@ def message(value: Message) -> MessageAnswer:
         task_id=value.task_id,
         created_at=timestamp(value.at),
     )
-
-
-def part(value: Part) -> dict[str, object]:
-    """Show a part of a message."""
-    match value:
-        case TextPart(text):
-            return {"type": "text", "text": text}
-        case ThinkingPart(text):
-            return {"type": "thinking", "text": text}
-        case FilePart():
-            kind = "image" if value.is_image else "file"
-            name = {"fileName": value.file_name} if value.file_name else {}
-            return {"type": kind, "mediaType": value.media_type, **name, "sha256": value.sha256, "size": value.size}
-        case ToolUsePart():
-            use = {"toolUseId": value.tool_use_id, "toolName": value.tool_name, "input": value.input}
-            return {"type": "tool_use", **use}
-        case ToolResultPart():
-            result = {"toolUseId": value.tool_use_id, "output": value.output, "isError": value.is_error}
-            return {"type": "tool_result", **result}
 
 
 def engines(states: Sequence[EngineState], default: EngineName | None) -> EnginesAnswer:

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any, assert_never
 
 from attrs import evolve, frozen
+from msgspec import to_builtins
 
 from agentcore.events import (
     Event,
@@ -18,6 +19,7 @@ from agentcore.events import (
     SessionClosed,
     SessionOpened,
     SessionRenamed,
+    TextKind,
     TextSaid,
     ToolResult,
     ToolUse,
@@ -28,6 +30,7 @@ from agentcore.follow import Shown
 from agentcore.ids import SessionId
 from agentcore.messages import TextPart
 from agentcore.ports import Snapshot
+from agentcore.session import SessionStatus
 from agentcore.task import (
     ApprovalRequested,
     ApprovalResolved,
@@ -45,7 +48,9 @@ from agentcore.task import (
 )
 from agentcore.usage import Usage
 from agentcore_http.wire import answers
+from agentcore_http.wire import events as wire
 from agentcore_http.wire.json import encode, timestamp
+from agentcore_http.wire.parts import part
 
 HIDDEN_FROM_VOICE = frozenset({"thinking", "tool_use", "tool_result"})
 STATUS: dict[type[Event], TaskStatus] = {
@@ -57,6 +62,7 @@ STATUS: dict[type[Event], TaskStatus] = {
     CancelRequested: TaskStatus.CANCELLING,
     ReplyDelivered: TaskStatus.RUNNING,  # its content is told as text when it is concluded
 }
+SAID: dict[TextKind, type[wire.Text | wire.Thinking]] = {TextKind.TEXT: wire.Text, TextKind.THINKING: wire.Thinking}
 
 
 @frozen
@@ -78,7 +84,8 @@ class Encoder:
     def encode(self, frames: Iterable[Frame], now: datetime) -> Iterator[Encoded]:
         """Encode what the subscriber is shown; what is hidden from it still moves the cursor of what follows."""
         for frame in _merged(frames):
-            name, payload, at = self._payload(frame, now)
+            payload, at = self._payload(frame, now)
+            name = str(payload.__struct_config__.tag)
             if name in self.hides:
                 continue
             envelope: dict[str, Any] = {"type": name, "cursor": str(frame.cursor)}
@@ -89,72 +96,76 @@ class Encoder:
             if task_id is not None:
                 envelope["taskId"] = task_id
             envelope["ts"] = timestamp(at)
-            yield Encoded(envelope["cursor"], name, encode(envelope | payload))
+            yield Encoded(envelope["cursor"], name, encode(envelope | to_builtins(payload)))
 
-    def _payload(self, frame: Frame, now: datetime) -> tuple[str, dict[str, Any], datetime]:
+    def _payload(self, frame: Frame, now: datetime) -> tuple[wire.Control | wire.Logged, datetime]:
         match frame:
             case Shown(live=live) if live is not None:
-                return live.kind.value, {"content": frame.text}, live.at
+                return SAID[live.kind](content=frame.text), live.at
             case Shown(entry=entry) if entry is not None:
-                name, payload = event_payload(entry.event, frame.text)
-                return name, payload, entry.at
+                return event_payload(entry.event, frame.text), entry.at
             case Subscribed(snapshot=snapshot):
-                return "subscribed", _heads(snapshot) | {"snapshot": snapshot_body(snapshot)}, now
+                head, oldest = snapshot.page.head, snapshot.page.oldest
+                return wire.Subscribed(head_seq=head, oldest_seq=oldest, snapshot=snapshot_body(snapshot)), now
             case Restarted(snapshot=snapshot, reason=reason):
-                body = {"reason": reason.value} | _heads(snapshot) | {"snapshot": snapshot_body(snapshot)}
-                return "stream_reset", body, now
+                head, oldest = snapshot.page.head, snapshot.page.oldest
+                body = snapshot_body(snapshot)
+                return wire.StreamReset(reason=reason.value, head_seq=head, oldest_seq=oldest, snapshot=body), now
             case Beat(head=head):
-                return "heartbeat", {"headSeq": head}, now
+                return wire.Heartbeat(head_seq=head), now
             case _:
                 raise AssertionError("a frame shows an entry or live text")
 
 
-def event_payload(event: Event, text: str) -> tuple[str, dict[str, Any]]:
-    """Name a logged event as the wire does, and give its payload; *text* is what is shown of a TextSaid."""
+def event_payload(event: Event, text: str) -> wire.Logged:
+    """Say a logged event in the wire's words; *text* is what is shown of a TextSaid."""
     if (status := STATUS.get(type(event))) is not None:
-        return "task_info", {"status": status.value}
+        return wire.TaskInfo(status=status.value)
     match event:
         case TextSaid(kind=kind):
-            return kind.value, {"content": text}
+            return SAID[kind](content=text)
         case SessionOpened():
-            return "session_info", {}
+            return wire.SessionInfo()
         case SessionRenamed(title):
-            return "session_info", {"title": title}
+            return wire.SessionInfo(title=title)
         case SessionClosed():
-            return "session_info", {"status": "closed"}
+            return wire.SessionInfo(status=SessionStatus.CLOSED.value)
         case Prompted():
-            return "user_message", {"messageId": event.message_id, "content": [answers.part(p) for p in event.parts]}
+            return wire.UserMessage(message_id=event.message_id, content=[part(p) for p in event.parts])
         case ToolUse():
-            return "tool_use", {"toolUseId": event.tool_use_id, "toolName": event.tool_name, "input": event.input}
+            return wire.ToolUse(tool_use_id=event.tool_use_id, tool_name=event.tool_name, input=event.input)
         case ToolResult():
-            result = {"toolUseId": event.tool_use_id, "output": event.output, "isError": event.is_error}
-            return "tool_result", result
+            return wire.ToolResult(tool_use_id=event.tool_use_id, output=event.output, is_error=event.is_error)
         case ApprovalRequested():
-            asked = {"toolUseId": event.tool_use_id, "toolName": event.tool_name, "input": event.input}
-            bound = {"inputSha256": event.input_sha256, "expiresAt": timestamp(event.expires_at)}
-            return "approval_required", {"approvalId": event.approval_id} | asked | bound
+            return wire.ApprovalRequired(
+                approval_id=event.approval_id,
+                tool_use_id=event.tool_use_id,
+                tool_name=event.tool_name,
+                input=event.input,
+                input_sha256=event.input_sha256,
+                expires_at=timestamp(event.expires_at),
+            )
         case ApprovalResolved():
-            resolved = {"approvalId": event.approval_id, "decision": event.decision.value, "by": event.by}
-            return "approval_resolved", resolved
+            return wire.ApprovalResolved(approval_id=event.approval_id, decision=event.decision.value, by=event.by)
         case UsageSettled():
-            return "usage", usage_payload(event.usage)
+            return usage_payload(event.usage)
         case TaskCompleted():
-            return "completed", {
-                "summary": event.summary,
-                "tokensUsed": event.input_tokens + event.output_tokens,
-                "inputTokens": event.input_tokens,
-                "outputTokens": event.output_tokens,
-                "costUsd": None if event.cost_usd is None else float(event.cost_usd),
-                "model": event.model,
-            }
+            return wire.Completed(
+                summary=event.summary,
+                tokens_used=event.input_tokens + event.output_tokens,
+                input_tokens=event.input_tokens,
+                output_tokens=event.output_tokens,
+                cost_usd=None if event.cost_usd is None else float(event.cost_usd),
+                model=event.model,
+            )
         case TaskFailed():
-            return "error", {"message": event.message, "code": event.code.value}
+            return wire.Failed(message=event.message, code=event.code.value)
         case TaskCancelled():
-            return "cancelled", {"message": event.message, "code": event.code.value}
+            return wire.Cancelled(message=event.message, code=event.code.value)
         case OAuthPrompted():
-            return "oauth_prompt", {"provider": event.provider, "url": event.url}
+            return wire.OAuthPrompt(provider=event.provider, url=event.url)
         case ResumeLost():
-            return "resume_lost", {"engineType": event.engine}
+            return wire.ResumeLost(engine_type=event.engine)
         case TaskQueued() | TaskStarted() | TaskParked() | TaskResumed() | TaskRequeued():
             raise AssertionError("named by STATUS")
         case CancelRequested() | ReplyDelivered():
@@ -163,35 +174,29 @@ def event_payload(event: Event, text: str) -> tuple[str, dict[str, Any]]:
             assert_never(event)
 
 
-def usage_payload(usage: Usage) -> dict[str, Any]:
+def usage_payload(usage: Usage) -> wire.UsageSettled:
     """Show the counts of one provider call."""
-    return {
-        "inputTokens": usage.input_tokens,
-        "outputTokens": usage.output_tokens,
-        "cachedInputTokens": usage.cached_input_tokens,
-        "cacheWriteInputTokens": usage.cache_write_input_tokens,
-        "reasoningTokens": usage.reasoning_tokens,
-        "costUsd": None if usage.cost_usd is None else float(usage.cost_usd),
-        "model": usage.model,
-        "fidelity": usage.fidelity.value,
-    }
+    return wire.UsageSettled(
+        input_tokens=usage.input_tokens,
+        output_tokens=usage.output_tokens,
+        cached_input_tokens=usage.cached_input_tokens,
+        cache_write_input_tokens=usage.cache_write_input_tokens,
+        reasoning_tokens=usage.reasoning_tokens,
+        cost_usd=None if usage.cost_usd is None else float(usage.cost_usd),
+        model=usage.model,
+        fidelity=usage.fidelity.value,
+    )
 
 
-def snapshot_body(snapshot: Snapshot) -> dict[str, Any]:
-    """Show a session as it stands; ``text`` is what its task has said since the last message of the history."""
+def snapshot_body(snapshot: Snapshot) -> wire.SnapshotAnswer:
+    """Show a session as it stands."""
     task = snapshot.task
-    pending = [answers.approval(a) for a in (task.approvals if task else ()) if a.is_pending]
-    text = "".join(part.text for part in snapshot.said if isinstance(part, TextPart))
-    return {
-        "session": answers.session(snapshot.view),
-        "task": answers.task(task) if task else None,
-        "pendingApprovals": pending,
-        "text": text,
-    }
-
-
-def _heads(snapshot: Snapshot) -> dict[str, int]:
-    return {"headSeq": snapshot.page.head, "oldestSeq": snapshot.page.oldest}
+    return wire.SnapshotAnswer(
+        session=answers.session(snapshot.view),
+        task=answers.task(task) if task else None,
+        pending_approvals=[answers.approval(a) for a in (task.approvals if task else ()) if a.is_pending],
+        text="".join(part.text for part in snapshot.said if isinstance(part, TextPart)),
+    )
 
 
 def _task_id(frame: Frame) -> str | None:
