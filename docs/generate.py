@@ -1,10 +1,11 @@
 """Prints the reference from the code; with ``--check``, says whether the printed pages have drifted."""
 
+import json
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 from attrs import fields
 from msgspec import to_builtins
@@ -16,6 +17,8 @@ from agentcore.ids import ApprovalId, MessageId
 from agentcore.reply import Reply
 from agentcore.usage import Usage
 from agentcore_adapters.telemetry import prometheus as telemetry
+from agentcore_http.app import create_app
+from agentcore_http.described import asyncapi, openapi
 from agentcore_http.problems import STATUS
 from agentcore_http.settings import Settings, in_file, variable
 from agentcore_http.wire.frames import event_payload
@@ -28,7 +31,7 @@ SAMPLES: dict[str, object] = {
     "tool_use_id": "u",
     "tool_name": "t",
     "input": {},
-    "input_sha256": "0",
+    "input_sha256": "0" * 64,
     "expires_at": AT,
     "decision": task.Decision.APPROVED,
     "by": "me",
@@ -92,10 +95,16 @@ def wire_events() -> str:
     """List the durable events of the log, as the wire names them."""
     lines = ["# Events", "", "| type | payload | what happened |", "|---|---|---|"]
     for kind in get_args(Event):
-        payload = to_builtins(event_payload(kind(**{a.name: _sample(kind, a.name) for a in fields(kind)}), ""))
+        payload = to_builtins(event_payload(a_sample(kind), ""))
         name = payload.pop("type")
         lines.append(f"| `{name}` | {', '.join(f'`{key}`' for key in payload) or '-'} | {_title(kind)} |")
     return "\n".join(lines)
+
+
+def a_sample(kind: type[Event]) -> Event:
+    """Make an event of a kind."""
+    make: Callable[..., Event] = kind
+    return make(**{a.name: _sample(kind, a.name) for a in fields(kind)})
 
 
 def _sample(kind: type, name: str) -> object:
@@ -103,6 +112,25 @@ def _sample(kind: type, name: str) -> object:
         return task.ErrorCode.DEADLINE if kind is task.TaskFailed else task.StopCode.USER_CANCEL
     default = next(a.default for a in fields(kind) if a.name == name)
     return SAMPLES.get(name, default)
+
+
+def openapi_document() -> str:
+    """Print the OpenAPI document."""
+    app = create_app(_unopened, Settings())
+    return _json(openapi.completed(app.openapi_schema.to_schema()))
+
+
+def asyncapi_document() -> str:
+    """Print the AsyncAPI document."""
+    return _json(asyncapi.document())
+
+
+def _json(document: object) -> str:
+    return json.dumps(document, indent=1, ensure_ascii=False)
+
+
+def _unopened() -> Any:  # noqa: ANN401 - never called
+    raise AssertionError("an application that is only described is not opened")
 
 
 def _title(kind: type) -> str:
@@ -128,14 +156,17 @@ PAGES: dict[str, Callable[[], str]] = {
     "problems.md": problems,
     "events.md": wire_events,
     "metrics.md": metrics,
+    "openapi.json": openapi_document,
+    "asyncapi.json": asyncapi_document,
 }
+PRINTED = "\n\n<!-- printed by docs/generate.py -->\n"
 
 
 def main() -> int:
     """Write the pages, or check them."""
     drifted = []
     for name, page in PAGES.items():
-        text = page() + "\n\n<!-- printed by docs/generate.py -->\n"
+        text = page() + (PRINTED if name.endswith(".md") else "\n")
         if "--check" in sys.argv:
             drifted += [name] if not (HERE / name).exists() or (HERE / name).read_text() != text else []
         else:

@@ -10,7 +10,6 @@ from typing import Any
 from litestar import Litestar, Response, Router
 from litestar.exceptions import HTTPException, NotFoundException
 from litestar.openapi import OpenAPIConfig
-from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.types import ASGIApp
 
 from agentcore import __version__
@@ -21,6 +20,7 @@ from agentcore_http.auth.choice import open_authenticator
 from agentcore_http.auth.identifier import ANYBODY, Identifier
 from agentcore_http.auth.identity import Fetch
 from agentcore_http.auth.origin import Doorman, cross_origin
+from agentcore_http.described.served import AsyncApi, OpenApi
 from agentcore_http.door import Door, Doorkeeper
 from agentcore_http.front import Front
 from agentcore_http.problems import answer
@@ -86,7 +86,7 @@ def create_app(
             openapi_router=Router(
                 "/schema", route_handlers=[], opt=dict(ANYBODY), include_in_schema=False, after_request=_no_page
             ),
-            render_plugins=[JsonRenderPlugin(path="/")],
+            render_plugins=[OpenApi(path=["/", "/openapi.json"]), AsyncApi(path="/asyncapi.json")],
         ),
         request_max_body_size=BODY_BYTES,
         logging_config=None,

@@ -8,7 +8,7 @@ what is on its way.
 from collections.abc import Mapping
 from contextlib import ExitStack, aclosing
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any, assert_never
 
 import anyio
 import msgspec
@@ -30,7 +30,7 @@ from agentcore_http.problems import NOT_AUTHENTICATED, TOO_OFTEN, TOO_SLOW, clos
 from agentcore_http.routes.context import caller_of, identity_of, runtime_of, settings_of
 from agentcore_http.routes.subscription import encoder_for, expiring
 from agentcore_http.routes.tasks import DEFAULT_DEADLINE_S
-from agentcore_http.wire import answers, requests
+from agentcore_http.wire import answers, commands, requests
 from agentcore_http.wire.frames import Encoder
 from agentcore_http.wire.json import encode
 
@@ -39,7 +39,6 @@ SLOW_S = 20.0
 LAST_WORD = 10  # times as long as a frame may take
 
 Socket = WebSocket[Any, Any, Any]
-T = TypeVar("T")
 
 
 @websocket("/sessions/{session_id:str}/stream")
@@ -142,8 +141,12 @@ class Connection:
         """Carry out one frame of the client, and say what became of it."""
         frame: dict[str, Any] = {}
         try:
-            frame = requests.decoded(text.encode(errors="replace"), dict[str, Any])
-            done = await self._carry_out(frame)
+            raw = text.encode(errors="replace")
+            frame = requests.decoded(raw, dict[str, Any])
+            kind = commands.KINDS.get(str(frame.get("type")))
+            if kind is None:
+                raise InvalidRequest(f"type must be one of {', '.join(commands.KINDS)}.", "type")
+            done = await self._carry_out(requests.decoded(raw, kind))
             body: dict[str, Any] = {"type": "ack", "id": frame.get("id")} | msgspec.to_builtins(done)
         except AgentcoreError as error:
             status, found, _ = problem(error, self.socket.scope["path"])
@@ -151,38 +154,25 @@ class Connection:
             body |= {key: found[key] for key in ("code", "detail", "message")}
         await self._send(encode(body))
 
-    async def _carry_out(self, frame: Mapping[str, Any]) -> Mapping[str, Any] | msgspec.Struct:
-        match frame.get("type"):
-            case "ping":
+    async def _carry_out(self, frame: commands.Commands) -> Mapping[str, Any] | msgspec.Struct:
+        match frame:
+            case commands.Ping():
                 return {}
-            case "prompt":
-                body = _body(frame, requests.ExecuteBody)
-                ask = body.ask(self.deadline_s)
-                done = await self.runtime.execute(self.caller, ask, session_id=self.session_id, on_busy=body.busy)
+            case commands.Prompt():
+                ask = frame.ask(self.deadline_s)
+                done = await self.runtime.execute(self.caller, ask, session_id=self.session_id, on_busy=frame.busy)
                 return answers.accepted(done)
-            case "cancel":
-                view, _ = await self.runtime.cancel(self.caller, _task_id(frame), 0.0)
+            case commands.Cancel():
+                view, _ = await self.runtime.cancel(self.caller, requests.task_id(frame.task_id), 0.0)
                 return {"taskId": view.task.id, "status": view.task.status.value}
-            case "inject":
-                ask = _body(frame, requests.InjectBody).ask()
-                done = await self.runtime.inject(self.caller, _task_id(frame), ask)
+            case commands.Inject():
+                ask = frame.ask()
+                done = await self.runtime.inject(self.caller, requests.task_id(frame.task_id), ask)
                 return answers.InjectedAnswer(session_id=done.session_id, task_id=done.task_id)
-            case "approve":
-                body_ = _body(frame, requests.ApproveBody)
-                task_id = _task_id(frame)
-                decided = await self.runtime.decide(self.caller, task_id, body_.decide(self.caller.subject))
-                said = "Command approved" if body_.approved else "Command rejected"
+            case commands.Approve():
+                task_id = requests.task_id(frame.task_id)
+                decided = await self.runtime.decide(self.caller, task_id, frame.decide(self.caller.subject))
+                said = "Command approved" if frame.approved else "Command rejected"
                 return answers.DecidedAnswer(message=said, task_id=task_id, approval_id=decided)
             case _:
-                raise InvalidRequest("type must be prompt, cancel, inject, approve or ping.", "type")
-
-
-def _body(frame: Mapping[str, Any], kind: type[T]) -> T:
-    return requests.decoded(encode({**frame, "type": None}), kind)
-
-
-def _task_id(frame: Mapping[str, Any]) -> Any:  # noqa: ANN401 - checked here
-    value = frame.get("taskId")
-    if not isinstance(value, str):
-        raise InvalidRequest("taskId must be a text.", "taskId")
-    return requests.task_id(value)
+                assert_never(frame)

@@ -7,19 +7,20 @@ from litestar.exceptions import NotFoundException
 from agentcore.errors import Unavailable
 from agentcore_http.routes.context import ANYBODY, Req, runtime_of
 from agentcore_http.routes.openapi import json_response
+from agentcore_http.wire.answers import AliveAnswer, ReadyAnswer
 
 PATIENCE_S = 2.0
 READY, NOT_READY = 200, 503
 FIGURES = "text/plain; version=0.0.4"
 
 
-@get("/healthz", opt=ANYBODY, include_in_schema=False)
+@get("/healthz", opt=ANYBODY)
 async def healthz() -> Response[bytes]:
     """Say that the process is up."""
-    return json_response({"status": "ok"})
+    return json_response(AliveAnswer(status="ok"))
 
 
-@get("/readyz", opt=ANYBODY, include_in_schema=False)
+@get("/readyz", opt=ANYBODY)
 async def readyz(request: Req) -> Response[bytes]:
     """Say whether requests can be served, and if not why."""
     runtime = runtime_of(request)
@@ -33,7 +34,7 @@ async def readyz(request: Req) -> Response[bytes]:
             reasons.append(error.code)
     if not store_answers and not reasons:
         reasons.append("store_unavailable")
-    return json_response({"ready": not reasons, "reasons": reasons}, NOT_READY if reasons else READY)
+    return json_response(ReadyAnswer(ready=not reasons, reasons=reasons), NOT_READY if reasons else READY)
 
 
 @get("/metrics", include_in_schema=False)

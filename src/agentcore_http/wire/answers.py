@@ -209,7 +209,20 @@ class TicketAnswer(Answer):
     """What opens one WebSocket."""
 
     ticket: str
-    expires_at: str
+    expires_at: Time
+
+
+class AliveAnswer(Answer):
+    """The process is up."""
+
+    status: str
+
+
+class ReadyAnswer(Answer):
+    """Whether requests can be served, and if not why."""
+
+    ready: bool
+    reasons: list[str]
 
 
 def heard(speech: Speech) -> HeardAnswer:
