@@ -23,6 +23,7 @@ from agentcore_http.auth.origin import Doorman, cross_origin
 from agentcore_http.described.served import AsyncApi, OpenApi
 from agentcore_http.door import Door, Doorkeeper
 from agentcore_http.front import Front
+from agentcore_http.methods import name_methods
 from agentcore_http.problems import answer
 from agentcore_http.routes import engines, events, health, instances, sessions, tasks, tickets, usage, voice
 from agentcore_http.settings import Settings
@@ -79,6 +80,7 @@ def create_app(
         lifespan=[lifespan],
         middleware=[doorman, Identifier],
         cors_config=cross_origin(settings),
+        before_send=[name_methods],
         exception_handlers={AgentcoreError: answer, HTTPException: answer, Exception: answer},
         openapi_config=OpenAPIConfig(
             title="agentcore",

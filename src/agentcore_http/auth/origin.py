@@ -8,6 +8,7 @@ round the first rule (DNS rebinding).
 from collections.abc import Collection
 from urllib.parse import urlsplit
 
+from anyio import move_on_after
 from attrs import frozen
 from litestar.config.cors import CORSConfig
 from litestar.types import ASGIApp, Receive, Scope, Send
@@ -20,6 +21,7 @@ from agentcore_http.wire import json
 
 REFUSED = "Set AGENTCORE_ORIGINS to the origins and host names that may use this server."
 WITH_BODY = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+HEARD_S, HEARD_BYTES = 1.0, 1024 * 1024
 
 
 @frozen
@@ -95,9 +97,25 @@ async def refuse(scope: Scope, receive: Receive, send: Send, error: AgentcoreErr
         await receive()
         await send({"type": "websocket.close", "code": 4403, "reason": error.code})
         return
+    await _hear_out(receive)
     status, body, headers = problem(error, scope["path"])
     scope[CODE] = body["code"]  # type: ignore[literal-required]  # a key of ours
-    raw = [(b"content-type", b"application/problem+json"), (b"connection", b"close")]
+    text = json.encode(body)
+    length = str(len(text)).encode()
+    raw = [(b"content-type", b"application/problem+json"), (b"content-length", length), (b"connection", b"close")]
     raw += [(name.lower().encode(), value.encode()) for name, value in headers.items()]
     await send({"type": "http.response.start", "status": status, "headers": raw})
-    await send({"type": "http.response.body", "body": json.encode(body), "more_body": False})
+    await send({"type": "http.response.body", "body": text, "more_body": False})
+
+
+async def _hear_out(receive: Receive) -> None:
+    """Read on for a moment: what is not read when the connection is closed resets it, and the answer is lost."""
+    heard = 0
+    with move_on_after(HEARD_S):
+        while heard < HEARD_BYTES:
+            message = await receive()
+            if message["type"] != "http.request":
+                return
+            heard += len(message["body"])
+            if not message["more_body"]:
+                return

@@ -41,7 +41,7 @@ HEADERS: Mapping[str, Schema] = {
     },
     "Last-Event-ID": {
         "description": "The last id of the server-sent events; counts before `after`.",
-        "schema": {"type": "string", "pattern": f"^latest$|{CURSOR}"},
+        "schema": {"type": "string", "pattern": f"^latest$|^$|{CURSOR}"},
     },
     "X-OAuth-Token": {
         "description": "The token of the session that its system prompt carries.",

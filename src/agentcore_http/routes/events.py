@@ -38,14 +38,14 @@ async def events(
     """Read the log of a session: as a stream if asked for one, else a page of it."""
     caller, until, runtime = caller_of(request), identity_of(request).until, runtime_of(request)
     found = requests.session_id(session_id)
+    place = parse_after(request.headers.get("last-event-id") or after)
     if EVENT_STREAM in request.headers.get("accept", ""):
         may_stream(request)
-        place = parse_after(request.headers.get("last-event-id") or after)
         feed = await runtime.views.subscribe(caller, found, place)
         encoder = encoder_for(feed.session, include)
         headers = {"X-Accel-Buffering": "no"}
         return Stream(_stream(feed, encoder, request, until), media_type=EVENT_STREAM, headers=headers)
-    feed = await runtime.views.subscribe(caller, found, parse_after(after))
+    feed = await runtime.views.subscribe(caller, found, place)
     encoder = encoder_for(feed.session, include)
     left = left_s(until, runtime.house.clock)
     page = await _page(feed, encoder, request, limit, wait if left is None else min(wait, left))

@@ -33,11 +33,11 @@ async def report(
 @get("/usage/events")
 async def events(
     request: Req,
-    wanted: Annotated[DeliveryState | None, QueryParameter(name="state")] = None,
+    wanted: Annotated[str | None, QueryParameter(name="state")] = None,
     limit: Annotated[int, QueryParameter(ge=1, le=MOST)] = PAGE,
 ) -> Response[bytes]:
     """List the newest usage events and what became of them; ``dead`` ones were given up."""
-    found = await runtime_of(request).views.deliveries(caller_of(request), wanted, limit)
+    found = await runtime_of(request).views.deliveries(caller_of(request), _state(wanted), limit)
     return json_response(wire.deliveries(found))
 
 
@@ -51,6 +51,16 @@ async def redeliver(request: Req, event_id: FromPath[str]) -> Response[bytes]:
         return ACCEPTED, wire.RedeliveredAnswer(event_id=event_id)
 
     return await once(runtime, caller, request, work)
+
+
+def _state(text: str | None) -> DeliveryState | None:
+    """Read a state by hand: the framework takes ``null`` for none, and would show everything."""
+    if text is None:
+        return None
+    try:
+        return DeliveryState(text)
+    except ValueError:
+        raise InvalidRequest(f"state must be one of {', '.join(DeliveryState)}.", "state") from None
 
 
 def _time(text: str | None, field: str) -> datetime | None:

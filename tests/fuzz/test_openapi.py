@@ -1,0 +1,31 @@
+"""The server is attacked from its own OpenAPI document, and answers as it says there."""
+
+import os
+import sys
+from pathlib import Path
+
+import anyio
+import pytest
+from tests.support.server import Served
+
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
+HERE = Path(__file__).parent
+EXAMPLES = os.environ.get("AGENTCORE_FUZZ_EXAMPLES", "4")
+WITHIN_S = float(os.environ.get("AGENTCORE_FUZZ_SECONDS", "300"))
+
+
+async def attack(served: Served, *options: str) -> str:
+    """Run schemathesis with all its phases; return what it has to complain about, with how to repeat it."""
+    command = [sys.executable, "-m", "schemathesis.cli", "--config-file", str(HERE / "schemathesis.toml"), "run"]
+    settled = ("--seed", "1", "--generation-deterministic", "--workers", "1", "--no-color", "--max-examples", EXAMPLES)
+    with anyio.fail_after(WITHIN_S):
+        done = await anyio.run_process([*command, f"{served.url}/schema", *settled, *options], check=False)
+    said = done.stdout.decode(errors="replace") + done.stderr.decode(errors="replace")
+    return "" if done.returncode == 0 else said[-6000:]
+
+
+async def test_the_server_answers_as_its_document_says(served: Served) -> None:
+    assert not await attack(served)
+    assert (await served.http.get(f"{served.url}/readyz")).json() == {"ready": True, "reasons": []}
+    done = await served.done("[[say:still here]]")
+    assert done["result"] == "still here"
