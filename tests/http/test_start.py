@@ -1,6 +1,8 @@
 """A server that cannot start says why in one line."""
 
+import asyncio
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from agentcore_adapters.testing.provider import running_provider
+from agentcore_http import serve, wiring
 
 
 @pytest.mark.parametrize(
@@ -71,3 +74,21 @@ def test_SEC32_a_server_calls_nobody_but_whom_it_was_told_of(tmp_path: Path) -> 
             said = server.communicate(timeout=30)[1]
     assert asked.stdout == "completed 200\n", asked.stderr
     assert (server.returncode, "called" in said) == (0, False), said
+
+
+@pytest.mark.anyio
+async def test_small_answers_are_not_held_back() -> None:
+    """A head and a body that are written apart cost 40 ms if the second waits for the first to be acknowledged."""
+    accepted: asyncio.Future[object] = asyncio.get_running_loop().create_future()
+
+    class Visitor(asyncio.Protocol):
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            found = transport.get_extra_info("socket")
+            accepted.set_result(found.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+            transport.close()
+
+    with serve._listen(wiring.Place(port=0)) as listener:
+        server = await asyncio.get_running_loop().create_server(Visitor, sock=listener)
+        with socket.create_connection(listener.getsockname()):
+            assert await asyncio.wait_for(accepted, 5)
+        server.close()

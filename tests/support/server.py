@@ -155,7 +155,7 @@ async def listening(
 @asynccontextmanager
 async def listening_on(app: Litestar) -> AsyncIterator[str]:
     """Serve any application on a free port."""
-    listener = socket.socket()
+    listener = socket.socket(proto=socket.IPPROTO_TCP)  # the loop sends at once only where the protocol is named
     listener.bind(("127.0.0.1", 0))
     config = uvicorn.Config(
         app,
