@@ -20,6 +20,7 @@ from agentcore import __version__
 
 PROTOCOL = 4
 FRAME_BYTES = 4 * 1024 * 1024
+MOST_TOKENS = 10**12  # the most that the server takes
 SCOPES = ("operator.read", "operator.write")
 Json = dict[str, Any]
 
@@ -62,7 +63,7 @@ class Gateway:
                 link = Link(socket)
                 await link.greet(self.token)
                 yield link
-        except (OSError, InvalidHandshake, WebSocketException, msgspec.DecodeError) as error:
+        except (OSError, InvalidHandshake, WebSocketException) as error:
             raise GatewayError(f"The gateway cannot be reached ({type(error).__name__}).") from None
 
 
@@ -123,7 +124,15 @@ class Link:
         return heard
 
     async def _frame(self) -> Json:
-        return _object(msgspec.json.decode(await self.socket.recv()))
+        return frame_of(await self.socket.recv())
+
+
+def frame_of(data: str | bytes) -> Json:
+    """Read a frame; what is no object says nothing.  Raises GatewayError."""
+    try:
+        return _object(msgspec.json.decode(data))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise GatewayError("The gateway does not speak JSON.") from None
 
 
 def text_of(message: object) -> str:
@@ -139,7 +148,8 @@ def text_of(message: object) -> str:
 
 def _counts(told: Json) -> dict[str, int] | None:
     found = {name: told.get(name, told.get(name.removesuffix("Tokens"))) for name in ("inputTokens", "outputTokens")}
-    counts = {name: value for name, value in found.items() if isinstance(value, int) and value >= 0}
+    # What is no count is left out, or the server would refuse the whole answer for it.
+    counts = {name: value for name, value in found.items() if type(value) is int and 0 <= value <= MOST_TOKENS}
     return counts if len(counts) == len(found) else None
 
 

@@ -95,8 +95,7 @@ async def _key(caller: Caller, request: Request[Any, Any, Any], digest: str | No
     text = request.headers.get(HEADER)
     if text is None:
         return None
-    if not 1 <= len(text) <= KEY_CHARS or not text.isascii() or not text.isprintable():
-        raise InvalidRequest("Idempotency-Key must be 1 to 255 printable ASCII characters.", "Idempotency-Key")
+    checked(text)
     scope = request.scope
     route = f"{scope['method']} {scope['path']}"
     body = await request.body() if digest is None else digest.encode()
@@ -109,6 +108,12 @@ async def _key(caller: Caller, request: Request[Any, Any, Any], digest: str | No
         request_sha256=whole.hexdigest(),
         holder=secrets.token_hex(8),
     )
+
+
+def checked(text: str) -> None:
+    """Raise InvalidRequest unless *text* can be a key."""
+    if not 1 <= len(text) <= KEY_CHARS or not text.isascii() or not text.isprintable():
+        raise InvalidRequest("Idempotency-Key must be 1 to 255 printable ASCII characters.", "Idempotency-Key")
 
 
 def _response(status: int, body: bytes, headers: dict[str, str] | None = None) -> Response[bytes]:

@@ -67,7 +67,10 @@ def _hosts(value: object) -> tuple[str, ...]:
 
 
 def _path(value: object) -> Path:
-    return Path(_text(value)).expanduser()
+    try:
+        return Path(_text(value)).expanduser()
+    except RuntimeError:  # ~somebody who is not known here
+        raise ValueError("a path whose ~ is somebody's home here") from None
 
 
 def _url(value: object) -> str:
@@ -287,8 +290,10 @@ def _from_file(path: Path) -> dict[str, Any]:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise SettingsError(f"There is no file {path.name} to read settings from.") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:  # also of bytes that are no text, and of a number of 5,000 digits
         raise SettingsError(f"{path.name} is not TOML: {error}.") from None
+    except RecursionError:
+        raise SettingsError(f"{path.name} is nested too deeply to be settings.") from None
     known = {in_file(attribute): attribute for attribute in fields(Settings)}
     tables = {attribute.metadata["table"] for attribute in fields(Settings)}
     flat = {name: value for name, value in content.items() if name not in tables}

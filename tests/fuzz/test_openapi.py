@@ -6,6 +6,7 @@ from pathlib import Path
 
 import anyio
 import pytest
+
 from tests.support.server import Served
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]

@@ -33,6 +33,7 @@ from agentcore_adapters.engines.providers import (
     failed,
     is_refusal,
     of_type,
+    plausible,
     posted,
     provider_errors,
     request_tokens,
@@ -268,17 +269,18 @@ class _Heard:
     def _count(self, counts: Counts) -> None:
         """Take over counts: they are totals so far, and what is missing stays as it was."""
         known = self.usage
-        read, write = counts.cache_read_input_tokens, counts.cache_creation_input_tokens
+        read, write = plausible(counts.cache_read_input_tokens), plausible(counts.cache_creation_input_tokens)
+        told, output = plausible(counts.input_tokens), plausible(counts.output_tokens)
         cached = known.cached_input_tokens if read is None else read
         written = known.cache_write_input_tokens if write is None else write
         fresh = known.input_tokens - known.cached_input_tokens - known.cache_write_input_tokens
-        fresh = fresh if counts.input_tokens is None else counts.input_tokens
+        fresh = fresh if told is None else told
         self.usage = evolve(
             known,
             input_tokens=fresh + cached + written,
             cached_input_tokens=cached,
             cache_write_input_tokens=written,
-            output_tokens=known.output_tokens if counts.output_tokens is None else counts.output_tokens,
+            output_tokens=known.output_tokens if output is None else output,
         )
 
 

@@ -77,6 +77,16 @@ def find_binary(chosen: Path | None) -> Path | None:
     return Path(found) if found else None
 
 
+def frame_of(line: bytes) -> Frame | None:
+    """Read a line of its output; None if it is no frame."""
+    try:
+        frame = json.loads(line)
+    except (ValueError, RecursionError):
+        log.warning("claude.no_json", chars=len(line))
+        return None
+    return frame if isinstance(frame, dict) else None
+
+
 @define(eq=False)
 class Child:
     """The process, its input and its output: a line of JSON for each frame."""
@@ -95,12 +105,8 @@ class Child:
         """Yield what it says until it closes its output."""
         assert self.process.stdout is not None
         async for line in self.process.stdout:
-            try:
-                frame = json.loads(line)
-            except ValueError:
-                log.warning("claude.no_json", chars=len(line))
-                continue
-            if isinstance(frame, dict):
+            frame = frame_of(line)
+            if frame is not None:
                 yield frame
 
     def close_input(self) -> None:

@@ -30,6 +30,7 @@ from agentcore.events import (
 )
 from agentcore.usage import Fidelity, Outcome, Price, Usage
 from agentcore_adapters.engines.prices import cost_of
+from agentcore_adapters.engines.providers import plausible
 
 PROVIDER = "anthropic"  # as the price table calls it
 PROMPT = "prompt"
@@ -71,7 +72,7 @@ class Heard:
                 self.has_begun = self.has_begun or frame.get("subtype") == "init"
                 return self.open() if frame.get("status") == "requesting" else []
             case "stream_event":
-                return [*self._stream(frame.get("event") or {}, frame.get("abandoned_blocks")), *self._resumable()]
+                return [*self._stream(_object(frame.get("event")), frame.get("abandoned_blocks")), *self._resumable()]
             case "assistant":
                 return self._assistant(frame)
             case "user":
@@ -112,23 +113,23 @@ class Heard:
         return [ToolUse(tool_use_id=tool_use_id, tool_name=name, input=tool_input)]
 
     # ------------------------------------------------------------------------------------------------- the stream
-    def _stream(self, event: Frame, abandoned: Frame | None) -> list[EngineEvent]:
+    def _stream(self, event: Frame, abandoned: object) -> list[EngineEvent]:
         match event.get("type"):
             case "message_start":
-                return self._begin(event.get("message") or {})
+                return self._begin(_object(event.get("message")))
             case "content_block_delta":
-                return self._delta(event.get("delta") or {})
+                return self._delta(_object(event.get("delta")))
             case "content_block_stop":
                 signature, self._signature = self._signature, None
                 return [BlockEnded(signature)]
             case "message_delta" if self._usage is not None:
-                self._usage = counted(self._usage, event.get("usage") or {})
+                self._usage = counted(self._usage, _object(event.get("usage")))
             case "content_block_start":
-                self._places[event.get("index", 0)] = len(self._told)
+                self._places[_index(event.get("index"))] = len(self._told)
             case "message_stop" if self.is_muted:
                 return self.close(Outcome.CANCELLED)
             case "message_stop" if abandoned is not None:
-                return self._abandon(abandoned.get("from_block_index", 0))
+                return self._abandon(_index(_object(abandoned).get("from_block_index")))
             case "message_stop":
                 return self._end()
         return []
@@ -141,17 +142,17 @@ class Heard:
         self._places.clear()
         self._streamed.add(self._message_id)
         known = evolve(self._usage, model=str(message.get("model") or self.model))
-        self._usage = counted(known, message.get("usage") or {})
+        self._usage = counted(known, _object(message.get("usage")))
         return [*said, CallCounted(usage=self._usage, provider_message_id=self._message_id)]
 
     def _delta(self, delta: Frame) -> list[EngineEvent]:
-        if text := delta.get("text"):
+        if text := _string(delta.get("text")):
             self._chars += len(text)
             return self._text(text)
-        if text := delta.get("thinking"):
+        if text := _string(delta.get("thinking")):
             self._chars += len(text)
             return [ThinkingDelta(text)]
-        if signature := delta.get("signature"):
+        if signature := _string(delta.get("signature")):
             self._signature = (self._signature or "") + signature
         return []
 
@@ -190,19 +191,18 @@ class Heard:
         if frame.get("error"):  # a failure in the words of a message: they may name addresses
             self.error = str(frame["error"])
             return []
-        message = frame.get("message") or {}
+        message = _object(frame.get("message"))
         said: list[EngineEvent] = []
-        for block in message.get("content") or ():
+        for block in _objects(message.get("content")):
             if block.get("type") == "tool_use":
-                said += self.announce(str(block.get("id")), str(block.get("name")), block.get("input") or {})
-            elif block.get("type") == "text" and message.get("id") not in self._streamed:
+                said += self.announce(str(block.get("id")), str(block.get("name")), _object(block.get("input")))
+            elif block.get("type") == "text" and str(message.get("id")) not in self._streamed:
                 said += [*self._text(str(block.get("text") or "")), BlockEnded()]
         return said
 
     def _results(self, frame: Frame) -> list[EngineEvent]:
-        content = (frame.get("message") or {}).get("content")
         said: list[EngineEvent] = []
-        for block in content if isinstance(content, list) else ():
+        for block in _objects(_object(frame.get("message")).get("content")):
             if block.get("type") == "tool_result":
                 use_id = str(block.get("tool_use_id"))
                 self._units.add(use_id)
@@ -214,7 +214,7 @@ class Heard:
     def _mirror(self, frame: Frame) -> None:
         if not str(frame.get("filePath")).endswith(f"{self.reference}.jsonl"):
             return  # a helper's own: nothing goes on with it
-        for entry in frame.get("entries") or ():
+        for entry in _objects(frame.get("entries")):
             self._lines.append(json.dumps(entry))
             message = entry.get("message")
             if not isinstance(message, dict):
@@ -223,8 +223,8 @@ class Heard:
                 self._kept.add(str(message.get("id")))
                 continue
             content = message.get("content")
-            for block in content if isinstance(content, list) else [{}]:
-                self._kept.add(str(block["tool_use_id"]) if block.get("type") == "tool_result" else PROMPT)
+            for block in _objects(content) if isinstance(content, list) else [{}]:
+                self._kept.add(str(block.get("tool_use_id")) if block.get("type") == "tool_result" else PROMPT)
 
     def _resumable(self) -> list[EngineEvent]:
         if self.is_muted or not self._lines or not self._units <= self._kept:
@@ -251,12 +251,29 @@ def counted(known: Usage, raw: Frame) -> Usage:
 
 def _count(raw: Frame, name: str, default: int) -> int:
     value = raw.get(name)
-    return value if isinstance(value, int) else default
+    return plausible(value) or 0 if isinstance(value, int) else default
+
+
+def _object(value: object) -> Frame:
+    """Return what should be an object; what is none says nothing."""
+    return value if isinstance(value, dict) else {}
+
+
+def _objects(value: object) -> list[Frame]:
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+
+
+def _string(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _index(value: object) -> int:
+    return value if isinstance(value, int) else 0
 
 
 def plain(content: object) -> str:
     """Return a tool's output as text."""
     if isinstance(content, str):
         return content
-    blocks = content if isinstance(content, list) else []
-    return "\n".join(str(b.get("text", "")) if b.get("type") == "text" else f"[{b.get('type')}]" for b in blocks)
+    texts = [str(b.get("text", "")) if b.get("type") == "text" else f"[{b.get('type')}]" for b in _objects(content)]
+    return "\n".join(texts)

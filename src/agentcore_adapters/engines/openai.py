@@ -25,6 +25,7 @@ from agentcore_adapters.engines.providers import (
     is_refusal,
     of_status,
     of_type,
+    plausible,
     posted,
     provider_errors,
     request_tokens,
@@ -279,10 +280,10 @@ class _Heard:
         self.is_counted = True
         self.usage = evolve(
             self.usage,
-            input_tokens=counts.prompt_tokens or 0,
-            output_tokens=counts.completion_tokens or 0,
-            cached_input_tokens=cached or 0,
-            reasoning_tokens=reasoning or 0,
+            input_tokens=plausible(counts.prompt_tokens) or 0,
+            output_tokens=plausible(counts.completion_tokens) or 0,
+            cached_input_tokens=plausible(cached) or 0,
+            reasoning_tokens=plausible(reasoning) or 0,
         )
 
     def _error(self, error: object) -> Exception:

@@ -199,6 +199,6 @@ def _offers_cancel(body: bytes) -> bool:
     """Tell whether the bridge says ``{"cancel": true}``; what it says besides is its own."""
     try:
         said = msgspec.json.decode(body)
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return False
     return isinstance(said, dict) and said.get("cancel") is True

@@ -48,6 +48,7 @@ OVERLOADED, SERVER_ERRORS = 529, 500
 REST_S = 0.1  # for what follows the last word; then the connection is given up
 TRANSPORT = frozenset({"aiohttp.client_exceptions", "aiohttp.http_exceptions"})  # those the SDKs' bridge lets through
 LINE_BYTES = 16 * 1024 * 1024  # no event of theirs is near that
+MOST_TOKENS = 10**12
 
 
 class Body(Protocol):
@@ -144,7 +145,7 @@ async def events(response: Body, decoder: msgspec.json.Decoder[T]) -> AsyncGener
                 return
             try:
                 found.append(decoder.decode(data))
-            except (msgspec.DecodeError, UnicodeDecodeError):
+            except (msgspec.DecodeError, UnicodeError, RecursionError):
                 yield found
                 raise failed(ErrorCode.EXECUTION_ERROR) from None
         if found:
@@ -181,6 +182,11 @@ def coalesced(said: Iterable[ModelEvent]) -> Iterator[ModelEvent]:
         raise
     if held is not None:
         yield held
+
+
+def plausible(count: int | None) -> int | None:
+    """Return a count as the ledger can hold it, whatever a server says."""
+    return None if count is None else min(max(int(count), 0), MOST_TOKENS)
 
 
 def request_tokens(body: dict[str, Any]) -> int:

@@ -60,6 +60,8 @@ def read(path: Path) -> list[McpEntry]:
         raise McpConfigError(f"There is no file {path.name}.") from None
     except msgspec.DecodeError as error:
         raise McpConfigError(f"{path.name}: {error}.") from None
+    except (UnicodeDecodeError, RecursionError):
+        raise McpConfigError(f"{path.name} is not JSON in UTF-8, or is nested too deeply.") from None
     return [_entry(path, name, entry) for name, entry in file.servers.items() if not entry.disabled]
 
 

@@ -59,7 +59,10 @@ class Doorman:
             raise UnsupportedMedia("Send JSON with Content-Type: application/json.")
 
     def _is_known(self, host: str) -> bool:
-        name = urlsplit(f"//{host}").hostname or ""
+        try:
+            name = urlsplit(f"//{host}").hostname or ""
+        except ValueError:  # half a pair of brackets
+            return False
         known = {urlsplit(entry if "//" in entry else f"//{entry}").hostname for entry in self.allowed}
         return name in LOOPBACK or name in known
 

@@ -19,6 +19,7 @@ from agentcore_http.idempotency import Keeper, once
 from agentcore_http.routes.context import CALLER_OR_AGENT, Req, caller_of, runtime_of
 from agentcore_http.routes.openapi import accepting, json_response
 from agentcore_http.wire import answers, ndjson, requests
+from agentcore_http.wire.json import moment
 
 CREATED, OK = 201, 200
 AGENT = "agent"  # the subject under which an agent's Idempotency-Keys are kept
@@ -144,8 +145,8 @@ def agent_of(runtime: Runtime, token: str, session_id: SessionId) -> Caller:
 def _session_cursor(text: str) -> tuple[datetime, str]:
     try:
         at, found = base64.b64decode(text, altchars=b"-_", validate=True).decode().split(" ")
-        return datetime.fromisoformat(at), requests.session_id(found)
-    except (binascii.Error, ValueError, NotFound):
+        return moment(at), requests.session_id(found)
+    except (binascii.Error, ValueError, OverflowError, NotFound):
         raise InvalidRequest("That is not a cursor of ours.", "cursor") from None
 
 

@@ -1,6 +1,6 @@
 """/usage: what was used, and who has been told of it."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated
 
 from litestar import Response, get, post
@@ -12,6 +12,7 @@ from agentcore_http.idempotency import Keeper, once
 from agentcore_http.routes.context import Req, caller_of, runtime_of
 from agentcore_http.routes.openapi import json_response
 from agentcore_http.wire import usage as wire
+from agentcore_http.wire.json import moment
 
 ACCEPTED = 202
 PAGE, MOST = 50, 200
@@ -68,10 +69,9 @@ def _time(text: str | None, field: str) -> datetime | None:
     if text is None:
         return None
     try:
-        time = datetime.fromisoformat(text)
-    except ValueError:
+        return moment(text)
+    except (ValueError, OverflowError):
         raise InvalidRequest("A time looks like 2026-11-24 or 2026-11-24T09:30:00Z.", field) from None
-    return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
 HANDLERS = (report, events, redeliver)

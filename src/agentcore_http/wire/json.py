@@ -14,6 +14,12 @@ def encode(value: object) -> bytes:
     return _encoder.encode(value)
 
 
+def moment(text: str) -> datetime:
+    """Read a time of ISO 8601, of UTC if it does not say; raises ValueError, or OverflowError at the ends of time."""
+    found = datetime.fromisoformat(text)
+    return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
+
+
 def timestamp(at: datetime) -> str:
     """Write a time as RFC 3339 in UTC, to the millisecond."""
     return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,1 @@
+"""Attacks: foreign bytes of every kind, from documents, from seeds, guided by coverage."""
