@@ -150,7 +150,6 @@ ROWS: Mapping[tuple[str, str], Row] = {
         tag="usage",
         answers={202: usage.RedeliveredAnswer},
         is_keyed=True,
-        parameters={"event_id": {"type": "string"}},
     ),
     ("post", "/instances"): Row(
         id="addInstance",
@@ -204,5 +203,6 @@ ROWS: Mapping[tuple[str, str], Row] = {
     ),
 }
 ID_PARAMETERS: Mapping[str, Schema] = {
-    name: {"type": "string", "format": "uuid", "pattern": UUID} for name in ("task_id", "session_id", "instance_id")
+    name: {"type": "string", "format": "uuid", "pattern": UUID}
+    for name in ("task_id", "session_id", "instance_id", "event_id")
 }

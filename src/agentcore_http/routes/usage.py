@@ -6,11 +6,12 @@ from typing import Annotated
 from litestar import Response, get, post
 from litestar.params import FromPath, QueryParameter
 
-from agentcore.books import DeliveryState, EventId, GroupBy
+from agentcore.books import DeliveryState, GroupBy
 from agentcore.errors import InvalidRequest
 from agentcore_http.idempotency import Keeper, once
 from agentcore_http.routes.context import Req, caller_of, runtime_of
 from agentcore_http.routes.openapi import json_response
+from agentcore_http.wire import requests
 from agentcore_http.wire import usage as wire
 from agentcore_http.wire.json import moment
 
@@ -48,8 +49,9 @@ async def redeliver(request: Req, event_id: FromPath[str]) -> Response[bytes]:
     caller, runtime = caller_of(request), runtime_of(request)
 
     async def work(_: Keeper) -> tuple[int, object]:
-        await runtime.redeliver(caller, EventId(event_id))
-        return ACCEPTED, wire.RedeliveredAnswer(event_id=event_id)
+        found = requests.event_id(event_id)
+        await runtime.redeliver(caller, found)
+        return ACCEPTED, wire.RedeliveredAnswer(event_id=found)
 
     return await once(runtime, caller, request, work)
 

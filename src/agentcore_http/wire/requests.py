@@ -17,9 +17,11 @@ from msgspec import Meta, Struct
 from agentcore.admission import OnBusy
 from agentcore.approval import OnReject
 from agentcore.asking import DEADLINE_S, Ask, Attachment
+from agentcore.books import EventId
 from agentcore.commands import Decide
 from agentcore.errors import (
     InvalidRequest,
+    NotFound,
     SessionNotFound,
     TaskNotFound,
     TooLarge,
@@ -192,6 +194,11 @@ def session_id(text: str) -> SessionId:
 def task_id(text: str) -> TaskId:
     """Read an id; what cannot be one is one that does not exist."""
     return TaskId(_canonical(text, TaskNotFound("There is no such task.")))
+
+
+def event_id(text: str) -> EventId:
+    """Read an id; what cannot be one is one that does not exist."""
+    return EventId(_canonical(text, NotFound("There is no such event that was given up.")))
 
 
 def _canonical(text: str, missing: Exception) -> str:

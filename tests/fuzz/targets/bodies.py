@@ -71,7 +71,8 @@ def command(data: bytes) -> object:
 
 
 def added(body: instances.NewInstanceBody) -> object:
-    return body.told(), body.owner(), body.chosen_id()
+    told = body.told()
+    return told.name, told.status, body.owner(), body.chosen_id()  # the host is the guard's to judge
 
 
 TARGETS = [
@@ -86,7 +87,7 @@ TARGETS = [
         ("body_inject", requests.InjectBody, lambda body: body.ask()),
         ("body_approve", requests.ApproveBody, lambda body: body.decide("me")),
         ("body_rename", requests.RenameBody, lambda body: body.text()),
-        ("body_switch", requests.SwitchBody, lambda body: body.engine_type),
+        ("body_switch", requests.SwitchBody, lambda body: len(body.engine_type)),  # looked up, not stored
         ("body_consent", requests.OAuthBody, lambda body: body.event()),
         ("body_instance", instances.NewInstanceBody, added),
         ("body_ask_instance", instances.InstanceTaskBody, lambda body: body.ask(TASK_ID, 1.0)),
