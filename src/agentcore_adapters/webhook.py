@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
+import anyio
 import httpx2
 import msgspec
 from attrs import field, frozen
@@ -16,7 +17,7 @@ from standardwebhooks import Webhook
 from agentcore import __version__
 from agentcore.books import SinkFailed, UsageRecorded
 
-TIMEOUT = httpx2.Timeout(10.0)
+WITHIN_S = 10.0
 TYPE = "usage.recorded"
 
 
@@ -27,6 +28,7 @@ class WebhookSink:
     url: str = field(repr=False)
     signer: Webhook = field(repr=False)
     http: httpx2.AsyncClient = field(repr=False)
+    within_s: float = WITHIN_S  #: Seconds that the receiver has to answer.
 
     async def publish(self, event: UsageRecorded) -> None:
         """Return once the receiver has answered 2xx; raises SinkFailed."""
@@ -40,18 +42,25 @@ class WebhookSink:
             "webhook-signature": self.signer.sign(event.id, at, body.decode()),
         }
         try:
-            response = await self.http.post(self.url, content=body, headers=headers)
-        except httpx2.HTTPError as error:
+            # The client's own limit is one for each piece, and an answer may come in ever so many.
+            with anyio.fail_after(self.within_s):
+                async with self.http.stream("POST", self.url, content=body, headers=headers) as response:
+                    pass  # its status is all that counts: what else it says is not read
+        except (httpx2.HTTPError, TimeoutError) as error:
             raise SinkFailed(f"The receiver could not be reached ({type(error).__name__}).") from None
         if not response.is_success:
             raise SinkFailed(f"The receiver answered {response.status_code}.", _retry_after(response))
 
 
 @asynccontextmanager
-async def webhook_sink(url: str, secret: str) -> AsyncIterator[WebhookSink]:
-    """Open a sink; *secret* is the shared one: base64, with or without ``whsec_`` in front."""
-    async with httpx2.AsyncClient(timeout=TIMEOUT, follow_redirects=False) as http:
-        yield WebhookSink(url, Webhook(secret), http)
+async def webhook_sink(url: str, secret: str, *, within_s: float = WITHIN_S) -> AsyncIterator[WebhookSink]:
+    """Open a sink; *secret* is the shared one: base64, with or without ``whsec_`` in front.
+
+    *within_s*: seconds that the receiver has to answer.
+    """
+    # Neither proxies nor credentials of the environment: the address is the one that was configured.
+    async with httpx2.AsyncClient(timeout=None, trust_env=False, follow_redirects=False) as http:
+        yield WebhookSink(url, Webhook(secret), http, within_s)
 
 
 def body_of(event: UsageRecorded) -> bytes:

@@ -84,7 +84,8 @@ class OpenClaw:
             "POST",
             target.url(path),
             content=msgspec.json.encode(body),
-            headers={"host": target.authority, "content-type": "application/json"},
+            # Not packed: what a bridge says is small, or of no interest.
+            headers={"host": target.authority, "content-type": "application/json", "accept-encoding": "identity"},
             extensions={"sni_hostname": target.host},
         )
         try:
@@ -188,7 +189,7 @@ class BridgeRun:
 async def _head(response: Any) -> bytes:  # noqa: ANN401 - imported on first use
     """Read the beginning of an answer."""
     head = b""
-    async for chunk in response.aiter_bytes():
+    async for chunk in response.aiter_raw():
         head += chunk
         if len(head) > BODY_BYTES:
             return b""
