@@ -137,6 +137,20 @@ def soak(session: nox.Session) -> None:
     session.run("python", "-m", "tests.faults.soak", *session.posargs)
 
 
+@nox.session(python="3.11")
+def fuzz(session: nox.Session) -> None:
+    """The server attacked from its documents at length, then every reader of foreign bytes, guided by coverage.
+
+    ``-- --seconds 600 door hosts`` for ten minutes with each of these two readers.
+    """
+    install(session, "test")
+    session.install("--require-hashes", "-r", str(REQUIREMENTS / "fuzz.txt"))
+    if not session.posargs:
+        more = {"AGENTCORE_FUZZ_EXAMPLES": "60", "AGENTCORE_FUZZ_SECONDS": "3600"}
+        session.run("pytest", "tests/fuzz", env=more)
+    session.run("python", "-m", "tests.fuzz", *session.posargs)
+
+
 @nox.session
 def bench(session: nox.Session) -> None:
     """Servers side by side, then tables; arguments go to ``benchmarks.compare``.  Nothing is asserted."""
@@ -191,9 +205,11 @@ def lock(session: nox.Session) -> None:
         session.run(*export, "-o", target, external=True, silent=True)
     # What comes on top of the others, so in their versions: it is installed beside them.
     bare = ["--generate-hashes", "--no-header", "--no-annotate", "--no-emit-index-url", "--no-emit-find-links"]
-    for large, extras in {"claude": ["claude"], "stt": ["stt-openai", "stt-whisper"]}.items():
-        pins = ["--constraint", str(REQUIREMENTS / "test.txt"), "-o", str(REQUIREMENTS / f"{large}.txt")]
-        for extra in extras:
-            pins += ["--extra", extra]
-        compiling = ["uv", "pip", "compile", "--quiet", "--universal", "--python-version", "3.11", *bare, *pins]
-        session.run(*compiling, "pyproject.toml", external=True, silent=True)
+    compiling = ["uv", "pip", "compile", "--quiet", "--universal", "--python-version", "3.11", *bare]
+    for more, wanted in {
+        "claude": ["--extra", "claude", "pyproject.toml"],
+        "stt": ["--extra", "stt-openai", "--extra", "stt-whisper", "pyproject.toml"],
+        "fuzz": ["--group", "fuzz"],
+    }.items():
+        pins = ["--constraint", str(REQUIREMENTS / "test.txt"), "-o", str(REQUIREMENTS / f"{more}.txt")]
+        session.run(*compiling, *pins, *wanted, external=True, silent=True)

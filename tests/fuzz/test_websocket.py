@@ -251,10 +251,10 @@ async def perform(socket: ClientConnection, move: Move) -> None:
             raw(socket, data)
         case Ping(data):
             await socket.ping(data)
-        case Close(None):
-            socket.transport.abort()
-        case Close(code):
+        case Close(code) if code is not None:
             await socket.close(code)
+        case Close():
+            socket.transport.abort()
 
 
 def raw(socket: ClientConnection, data: bytes) -> None:
