@@ -7,6 +7,7 @@ of anybody else's is touched, no work of the server fails, and the next client i
 import json
 import os
 import struct
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any
@@ -15,8 +16,8 @@ import anyio
 import pytest
 import structlog
 from anyio.from_thread import BlockingPortal, start_blocking_portal
-from attrs import frozen
-from hypothesis import given, settings
+from attrs import field, frozen
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from websockets import State
@@ -32,7 +33,7 @@ from agentcore_http.wire import commands
 from tests.fuzz.mutation import ODD
 from tests.support.server import Json, Served, serving, text_of
 
-EXAMPLES = int(os.environ.get("AGENTCORE_FUZZ_EXAMPLES", "4")) * 30
+EXAMPLES = int(os.environ.get("AGENTCORE_FUZZ_EXAMPLES", "4")) * 75
 MESSAGES = asyncapi.document()["components"]["messages"]
 CHECKS = {name: Draft202012Validator(schema) for name, schema in asyncapi.frame_schemas().items()}
 #: Besides those of the document: what RFC 6455 says to frames that are none (7.4.1), and no close frame at all.
@@ -115,7 +116,8 @@ class Huge:
 
 Move = Deep | Huge | Text | Pieces | Binary | NoText | Wire | Ping | Close
 
-ids = st.sampled_from(["MINE", "THEIRS", "0190c2d4-7a1e-7c3b-9f0a-5d2e8b6c1a34", "new", "", "x" * 5000])
+NOBODYS = "0190c2d4-7a1e-7c3b-9f0a-5d2e8b6c1a34"
+ids = st.sampled_from(["LIVE", "LIVE", "LIVE", "THEIRS", "THEIRS", "MINE", NOBODYS, "new", "", "x" * 5000])
 odd = st.sampled_from(ODD) | st.text(max_size=20) | st.integers() | st.floats(allow_nan=False) | ids
 values = st.recursive(
     odd, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3)
@@ -161,6 +163,9 @@ moves: st.SearchStrategy[Move] = st.one_of(
     all_texts.map(Text),
     all_texts.map(Text),
     all_texts.map(Text),
+    texts.map(Text),
+    texts.map(Text),
+    texts.map(Text),
     st.integers(10, 20_000).map(Deep),
     st.integers(1000, 400_000).map(Huge),
     st.lists(st.text(max_size=10), min_size=1, max_size=5).map(lambda words: Pieces(tuple(words))),
@@ -173,27 +178,27 @@ moves: st.SearchStrategy[Move] = st.one_of(
 )
 cursors = st.sampled_from(
     [
-        None, "", "0", "1", "latest", "LATEST", "-1", "999999", "999999999999999999", "9" * 19, "1.5", "2.999999999",
+        *[None, "latest"] * 15, "", "0", "1", "LATEST", "-1", "999999", "999999999999999999", "9" * 19,
+        "1.5", "2.999999999",
         "1.",
         "٣", "\uff11", "1e3", "0x1", " 1", "1%0a", "null", "x" * 1000, "1" * 5000, "%00", "%ff", "' OR 1=1",
     ]
 )  # fmt: skip
+sessions = st.sampled_from([*["MINE"] * 8, "THEIRS", NOBODYS, "x"])
 includes = st.sampled_from([None, None, "all", "none", ""])
 
 
 # -------------------------------------------------------------------------------------------------- who is attacked
+@frozen
 class Ground:
-    """A server in a thread of its own, and somebody on it whom nothing of this concerns.
+    """A server in a thread of its own, and somebody on it whom nothing of this concerns."""
 
-    No attrs class: Hypothesis would show all that is in it.
-    """
-
-    def __init__(self, served: Served, mine: str, theirs: str, task: str, logged: list[Any]) -> None:
-        self.served = served
-        self.mine = mine  # session of the attacker
-        self.theirs = theirs  # session of the other tenant
-        self.task = task  # the other tenant's, which hangs
-        self.logged = logged
+    served: Served
+    mine: str  #: Session of the attacker.
+    theirs: str  #: Session of the other tenant.
+    task: str  #: The other tenant's task, which hangs.
+    logged: list[Any]
+    reached: Counter[Any] = field(factory=Counter)  #: Frames by type, and ends by code.
 
     async def bystander(self) -> Json:
         """Return all that there is of the other tenant."""
@@ -266,13 +271,15 @@ def frame_of(data: bytes) -> bytes:
     return b"\x81" + bytes([0x80 | len(data)]) + MASK + data
 
 
-async def listen(socket: ClientConnection) -> int | None:
+async def listen(socket: ClientConnection, reached: Counter[Any]) -> int | None:
     """Read until the mark that was sent last is answered, or until the end; return the code of the close."""
     try:
         with anyio.fail_after(WITHIN_S):
             while True:
                 frame = json.loads(await socket.recv())
                 CHECKS[frame["type"]].validate(frame)
+                reached[frame["type"]] += 1
+                reached["accepted"] += frame.get("status") in {"queued", "running", "cancelled", "cancelling"}
                 if frame["type"] == "problem":
                     assert frame["status"] < 500, frame
                 if frame.get("id") == "the mark":
@@ -283,51 +290,63 @@ async def listen(socket: ClientConnection) -> int | None:
 
 async def attack(ground: Ground, script: list[Move], query: str, session: str) -> int | None:
     """Play a script on a socket; return the code that the server closed it with, or None."""
-    known = {"MINE": ground.mine, "THEIRS": ground.theirs}
+    own = await ground.served.post("[[hang]]")  # a session for each script: what others have said in it takes time
+    known = {"MINE": own["sessionId"], "THEIRS": ground.theirs}
+    aims = {"MINE": own["sessionId"], "THEIRS": ground.task, "LIVE": own["taskId"]}
     address = f"{ground.served.url.replace('http', 'ws')}{API}/sessions/{known.get(session, session)}/stream?{query}"
     try:
         async with connect(address, max_size=None, close_timeout=1, open_timeout=WITHIN_S) as socket:
             # The end may come in the middle of it; and half a surrogate cannot be sent at all.
             with suppress(ConnectionClosed, UnicodeError):
                 for move in script:
-                    await perform(socket, aimed(move, ground))
+                    await perform(socket, aimed(move, aims))
                 await socket.send('{"type":"ping","id":"the mark"}')
-            return await listen(socket)
+            # Bytes of our own may have begun a frame that takes in all the rest: then nobody owes us an answer.
+            with anyio.move_on_after(0.3 if any(isinstance(move, Wire) for move in script) else WITHIN_S + 1):
+                return await listen(socket, ground.reached)
+            socket.transport.abort()
+            return None
     except InvalidStatus as error:
         refused = error
     assert refused.response.status_code < 500
     return None
 
 
-def aimed(move: Move, ground: Ground) -> Move:
+def aimed(move: Move, aims: dict[str, str]) -> Move:
     """Put the ids of this run where the script names them."""
     match move:
         case Text(text):
-            return Text(text.replace("MINE", ground.mine).replace("THEIRS", ground.task))
+            for word, found in aims.items():
+                text = text.replace(word, found)
+            return Text(text)
         case _:
             return move
 
 
+HOSTILE = Text('{"type":"cancel","id":1,"taskId":"THEIRS"}'), Text('{"type":"inject","taskId":"THEIRS","message":"x"}')
+FLOOR = {"ack": 30, "problem": 40, "accepted": 10, 1002: 2, 1007: 1, 4400: 5, 4404: 5}
+
+
 @pytest.mark.slow
-@settings(max_examples=EXAMPLES, derandomize=True)
-@given(
-    script=st.lists(moves, min_size=1, max_size=8),
-    cursor=cursors,
-    include=includes,
-    session=st.sampled_from(["MINE", "MINE", "MINE", "THEIRS", "0190c2d4-7a1e-7c3b-9f0a-5d2e8b6c1a34", "x"]),
-)
-def test_whatever_a_client_sends_is_answered(
-    portal: BlockingPortal, attacked: Ground, script: list[Move], cursor: str | None, include: str | None, session: str
-) -> None:
-    before = portal.call(attacked.bystander)
-    asked = {"after": cursor, "include": include}
-    query = "&".join(f"{name}={value}" for name, value in asked.items() if value is not None)
-    code = portal.call(attack, attacked, script, query, session)
-    assert code is None or code in CLOSES, code
-    assert session == "MINE" or code == 4404 or code in {1002, 1006, 1007, None, 4400}
-    assert portal.call(attacked.bystander) == before
-    assert attacked.served.runtime.house.counts.failed == 0
-    assert not [line for line in attacked.logged if line["event"] in {"work.failed", "request.failed"}]
+def test_whatever_a_client_sends_is_answered(portal: BlockingPortal, attacked: Ground) -> None:
+    @settings(max_examples=EXAMPLES, derandomize=True)
+    @example(script=list(HOSTILE), cursor=None, include=None, session="MINE")
+    @example(script=[Deep(1200), Deep(100_000), Huge(2_000_000)], cursor="latest", include="all", session="MINE")
+    @given(script=st.lists(moves, min_size=1, max_size=8), cursor=cursors, include=includes, session=sessions)
+    def answered(script: list[Move], cursor: str | None, include: str | None, session: str) -> None:
+        before = portal.call(attacked.bystander)
+        asked = {"after": cursor, "include": include}
+        query = "&".join(f"{name}={value}" for name, value in asked.items() if value is not None)
+        code = portal.call(attack, attacked, script, query, session)
+        attacked.reached[code] += 1
+        assert code is None or code in CLOSES, code
+        assert session == "MINE" or code in {None, 1002, 1006, 1007, 4400, 4404}
+        assert portal.call(attacked.bystander) == before
+        assert attacked.served.runtime.house.counts.failed == 0
+        assert not [line for line in attacked.logged if line["event"] in {"work.failed", "request.failed"}]
+
+    answered()
+    assert all(attacked.reached[what] >= floor for what, floor in FLOOR.items()), attacked.reached
 
 
 @pytest.mark.slow

@@ -243,7 +243,7 @@ def _text(block: Mapping[str, Any]) -> str:
     match block.get("type"):
         case "text":
             return str(block.get("text", ""))
-        case "resource" if "text" in (resource := block.get("resource") or {}):
+        case "resource" if isinstance(resource := block.get("resource"), Mapping) and "text" in resource:
             return str(resource["text"])
         case "resource_link":
             return f"[{block.get('name')}: {block.get('uri')}]"

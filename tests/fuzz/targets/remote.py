@@ -116,6 +116,6 @@ TARGETS = [
         name="results_of_tools",
         run=result,
         allowed=(msgspec.DecodeError, UnicodeDecodeError, RecursionError),  # the SDK decodes these
-        seeds=[msgspec.json.encode(BLOCKS)],
+        seeds=[msgspec.json.encode(BLOCKS), b'[{"type":"resource","resource":true}]'],
     ),
 ]

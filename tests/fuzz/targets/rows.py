@@ -27,7 +27,8 @@ def row(read: Callable[[Any], Any], write: Callable[[Any], Any]) -> Callable[[by
 
     def run(data: bytes) -> object:
         found = read(msgspec.json.decode(data))
-        assert read(msgspec.json.decode(msgspec.json.encode(write(found)))) == found
+        written = write(found)  # compared as JSON: a NaN is not itself
+        assert write(read(msgspec.json.decode(msgspec.json.encode(written)))) == written
         return found
 
     return run
