@@ -70,7 +70,10 @@ def key_set(value: object) -> str | Path:
     """Read where the keys are: an address or a file."""
     text = value.strip() if isinstance(value, str) else ""
     if "://" not in text and text:
-        return Path(text).expanduser()
+        try:
+            return Path(text).expanduser()
+        except RuntimeError:  # ~somebody who is not known here
+            raise ValueError("a path whose ~ is somebody's home here") from None
     if not _is_address(text):
         raise ValueError("a file, or an https:// address without a name or password in it")
     return text

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from http import HTTPStatus
 from typing import Any
 
-from agentcore_http.auth.none import SUBJECT_CHARS, TENANT
+from agentcore_http.auth.identity import SUBJECT_CHARS, TENANT
 from agentcore_http.auth.origin import WITH_BODY
 from agentcore_http.described.schemas import Schema, components, problem_codes, problem_schema
 from agentcore_http.described.table import ID_PARAMETERS, ROWS, Row
@@ -23,7 +23,7 @@ COMMON = (400, 401, 403, 429, 503)  #: Any route can refuse with these.
 OF_BODIES = (413, 415)
 OF_KEYS = (409, 422)
 OF_PATHS = (404,)
-RETRY = {429, 503}
+RETRY, UNAUTHENTICATED = {429, 503}, 401
 PARAMETER = {"taskId": "task_id", "sessionId": "session_id", "id": "instance_id"}  # of the paths, by member
 
 HEADERS: Mapping[str, Schema] = {
@@ -60,6 +60,7 @@ RETRY_AFTER: Schema = {
     "required": True,
     "schema": {"type": "integer", "minimum": 0},
 }
+CHALLENGE: Schema = {"description": "How to show who asks; not of callbacks.", "schema": {"type": "string"}}
 SECURITY_SCHEMES: Schema = {
     "bearer": {
         "type": "http",
@@ -185,6 +186,8 @@ def _problem(status: int) -> Schema:
     }
     if status in RETRY:
         problem["headers"] = {"Retry-After": RETRY_AFTER}
+    if status == UNAUTHENTICATED:
+        problem["headers"] = {"WWW-Authenticate": CHALLENGE}
     return problem
 
 

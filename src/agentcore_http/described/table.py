@@ -121,6 +121,7 @@ ROWS: Mapping[tuple[str, str], Row] = {
         id="speak", tag="voice", answers={201: answers.SpokenAnswer}, is_keyed=True, leads_to=MADE
     ),
     ("post", "/transcribe"): Row(id="transcribe", tag="voice", answers={201: answers.HeardAnswer}, is_keyed=True),
+    ("post", "/stream-tickets"): Row(id="buyTicket", tag=SESSION, answers={201: answers.TicketAnswer}),
     ("get", "/engines"): Row(id="listEngines", tag="engines", answers={200: answers.EnginesAnswer}),
     ("post", "/engines/switch"): Row(
         id="switchEngine",

@@ -42,6 +42,8 @@ class Lines:
 
     async def iter_lines(self) -> AsyncIterator[str]:
         for line in self.data.decode(errors="replace").splitlines():
+            if line[5:].strip() == "[DONE]":  # what is read after that is read with a loop, and thrown away
+                return
             yield line
 
 
