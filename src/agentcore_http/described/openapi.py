@@ -149,7 +149,10 @@ def _parameter(parameter: Mapping[str, Any], row: Row) -> Schema:
 
 def _answer(status: int, kind: object, row: Row, schemas: Mapping[Any, Schema]) -> Schema:
     answer: Schema = {"description": HTTPStatus(status).phrase}
-    answer["content"] = {"application/json": {"schema": schemas[_key(kind)]}} if kind is not None else _events()
+    if row.streams is not None:
+        answer["content"] = {row.streams: {"schema": {"type": "string"}}}
+    else:
+        answer["content"] = {"application/json": {"schema": schemas[_key(kind)]}} if kind is not None else _events()
     if row.is_keyed:
         answer["headers"] = {"Idempotency-Replayed": REPLAYED}
     if row.leads_to and status < 300:

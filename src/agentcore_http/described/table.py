@@ -32,6 +32,7 @@ class Row:
     reads: tuple[str, ...] = ()  #: Header parameters besides.
     parameters: Mapping[str, Schema] = field(factory=dict)  #: What is to be said of those of the signature.
     example: object = None  #: Of the body.
+    streams: str | None = None  #: Media type of an answer that is no one JSON.
     leads_to: Mapping[str, str] = field(factory=dict)  #: operationId and the member of the answer that names it.
 
 
@@ -95,6 +96,9 @@ ROWS: Mapping[tuple[str, str], Row] = {
     ),
     ("delete", "/sessions/{session_id}"): Row(
         id="closeSession", tag=SESSION, answers={200: answers.SessionAnswer}, is_keyed=True
+    ),
+    ("get", "/sessions/{session_id}/export"): Row(
+        id="exportSession", tag=SESSION, answers={200: None}, streams="application/x-ndjson"
     ),
     ("get", "/sessions/{session_id}/messages"): Row(
         id="listMessages", tag=SESSION, answers={200: answers.MessagesAnswer}, parameters={"after": PAIR}

@@ -82,17 +82,20 @@ def _approval(value: Approval) -> Json:
 
 def _usage(row: UsageRecorded) -> Json:
     cost = row.record.usage.cost_usd
+    counts = to_builtins(usage_payload(row.record.usage))
+    del counts["type"]  # the line has one of its own
     return {
         "call": row.record.key,
         "engineType": row.engine,
         "outcome": row.record.outcome.value,
-        **usage_payload(row.record.usage),
+        **counts,
         "costUsd": None if cost is None else f"{cost.normalize():f}",
         "at": timestamp(row.at),
     }
 
 
 def _event(entry: Entry) -> Json:
-    name, payload = event_payload(entry.event, entry.event.text if isinstance(entry.event, TextSaid) else "")
+    text = entry.event.text if isinstance(entry.event, TextSaid) else ""
+    payload = to_builtins(event_payload(entry.event, text))
     about = {"taskId": entry.task_id} if entry.task_id is not None else {}
-    return {"type": name, "seq": entry.seq, **about, "ts": timestamp(entry.at), **payload}
+    return {"type": payload["type"], "seq": entry.seq, **about, "ts": timestamp(entry.at), **payload}
