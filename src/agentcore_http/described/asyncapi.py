@@ -19,6 +19,7 @@ from agentcore_http.wire.words import CURSOR
 
 CLOSES: Mapping[int, str] = {
     1001: "The server is going away: come back with the last cursor.",
+    1008: "Too many frames in one second.",
     1009: "The frame was too big.",
     1013: "Something that is needed cannot be reached now: come back with the last cursor.",
     4400: "The address asks for what cannot be; the reason is the code of the problem.",
@@ -26,6 +27,7 @@ CLOSES: Mapping[int, str] = {
     4403: "This origin or host name may not use the server.",
     4404: "There is no such session.",
     4408: "The client read too slowly: come back with the last cursor.",
+    4429: "The user, or the tenant, has as many streams as it may.",
 }
 FRAMES = (*get_args(events.Control), *get_args(events.Logged))
 

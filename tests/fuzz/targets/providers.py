@@ -35,27 +35,29 @@ REQUEST = EngineRequest(
 
 
 @frozen
-class Lines:
-    """A response."""
+class Pieces:
+    """A response, which comes in two pieces."""
 
     data: bytes
 
-    async def iter_lines(self) -> AsyncIterator[str]:
-        for line in self.data.decode(errors="replace").splitlines():
-            if line[5:].strip() == "[DONE]":  # what is read after that is read with a loop, and thrown away
-                return
-            yield line
+    async def iter_bytes(self) -> AsyncIterator[bytes]:
+        lines = self.data.split(b"\n")
+        # What is read after the last word is read with a loop, and thrown away.
+        over = next((i for i, line in enumerate(lines) if line[5:].strip() == b"[DONE]"), len(lines))
+        data = b"\n".join([*lines[:over], b""])
+        yield data[: len(data) // 2]
+        yield data[len(data) // 2 :]
 
 
 def chunks(data: bytes, decoder: msgspec.json.Decoder[Any]) -> Iterator[Any]:
     """Decode an event stream as an engine does, without a loop: nothing in it waits."""
-    found = providers.events(Lines(data), decoder)
+    found = providers.events(Pieces(data), decoder)
     while True:
         step = found.asend(None)
         try:
             step.send(None)
         except StopIteration as done:
-            yield done.value
+            yield from done.value
         except StopAsyncIteration:
             return
 
