@@ -40,6 +40,7 @@ OPEN = {  # what needs no identity, and why that is so stands where it is declar
     ("POST", f"{API}/instances/openclaw-app-callback"),
     ("GET", "/schema"),
     ("GET", "/schema/openapi.json"),
+    ("GET", "/schema/asyncapi.json"),
     ("GET", "/schema/{path:str}"),
 }
 
