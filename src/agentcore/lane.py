@@ -233,6 +233,7 @@ class Lane:
 
     async def _do_due(self, reading: Reading) -> bool:
         if reading.is_over or reading.is_stopping:
+            reading.leaves_nothing = False  # somebody asks while its engine is still on its way out
             return False
         await reading.refresh()
         due = reading.turn.due(self.house.clock.now(), reading=True)

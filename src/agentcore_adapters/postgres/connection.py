@@ -21,6 +21,7 @@ from psycopg_pool import AsyncConnectionPool
 
 from agentcore.errors import AgentcoreError, StoreUnavailable
 from agentcore.ids import TenantId
+from agentcore_adapters.postgres.batch import BatchingConnection
 from agentcore_adapters.postgres.errors import AGAIN, translated
 
 T = TypeVar("T")
@@ -58,6 +59,7 @@ async def open_database(dsn: str, limits: Limits) -> AsyncIterator["Database"]:
     """Open connections for one kind of work; the server may be away for a while."""
     pool: Pool = AsyncConnectionPool(
         dsn,
+        connection_class=BatchingConnection,
         min_size=limits.size[0],
         max_size=limits.size[1],
         timeout=limits.patience_s,

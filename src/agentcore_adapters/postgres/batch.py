@@ -1,0 +1,46 @@
+"""Statements that travel together.
+
+Law: they are sent when somebody waits for them, all at once.  psycopg's pipeline asks the event loop for each statement
+whether it can be written, and that costs several times what the statement does; this is its pipeline with that step put
+off to the next ``sync``.  What it builds on is not public, so the version is bounded, and tests hold it.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from psycopg import AsyncConnection, AsyncPipeline
+from psycopg.generators import send
+from psycopg.rows import DictRow
+
+
+class Batch(AsyncPipeline):
+    """A pipeline that waits once for all that is sent."""
+
+    _is_due = False
+
+    def _enqueue_sync(self) -> None:
+        super()._enqueue_sync()
+        self._is_due = True
+
+    def _communicate_gen(self) -> Any:  # noqa: ANN401 - psycopg's own kind of generator
+        if not self._is_due:
+            return
+        self._is_due = False
+        while self.command_queue:
+            self.command_queue.popleft()()
+        yield from send(self.pgconn)  # in as many steps as it takes; the answers are fetched by who called
+
+
+class BatchingConnection(AsyncConnection[DictRow]):
+    """A connection whose pipelines are batches."""
+
+    @asynccontextmanager
+    async def pipeline(self) -> AsyncIterator[AsyncPipeline]:
+        """Begin a batch; it ends with the block."""
+        async with self.lock:
+            self._check_connection_ok()
+            if self._pipeline is None:
+                self._pipeline = Batch(self)
+        async with super().pipeline() as pipeline:
+            yield pipeline
