@@ -29,7 +29,7 @@ MADE = {".git", ".nox", ".venv", "dist", "build", ".mypy_cache", ".ruff_cache", 
 @pytest.mark.parametrize("pins", PINS, ids=lambda path: path.stem)
 def test_SEC32_every_requirement_is_pinned_by_hash(pins: Path) -> None:
     entries = [entry for entry in re.split(r"\n(?=\S)", pins.read_text().strip()) if not entry.startswith("#")]
-    assert len(entries) > 3
+    assert entries
     assert [entry for entry in entries if not PINNED.fullmatch(entry)] == []
 
 

@@ -105,6 +105,7 @@ def plant(doom: Doom) -> None:
     around(webhook.WebhookSink, "publish", "publish")
     around(books.PostgresBooks, "tried", "tried")
     commit, write = store.PostgresStore.commit, writer.write
+    submit, queue = leases.PostgresLeases.submit, writer.submit
 
     async def commits(self: Any, changes: Changes, lease: Lease | None = None) -> Any:
         for name in names_of(changes):
@@ -113,6 +114,20 @@ def plant(doom: Doom) -> None:
         for name in names_of(changes):
             doom.at(name, "after")
         return answer
+
+    async def submits(self: Any, changes: Changes, *args: Any) -> Any:
+        doom.at("accept", "before")
+        doom.at("take", "before")
+        answer = await submit(self, changes, *args)
+        doom.at("accept", "after")
+        doom.at("take", "after")
+        return answer
+
+    async def queues(transaction: Any, changes: Changes, *args: Any, **more: Any) -> Any:
+        written = await queue(transaction, changes, *args, **more)
+        await transaction.arrive()
+        doom.at("accept", "inside")
+        return written
 
     async def writes(transaction: Any, changes: Changes, *args: Any, **more: Any) -> Any:
         entries = await write(transaction, changes, *args, **more)
@@ -123,6 +138,8 @@ def plant(doom: Doom) -> None:
 
     store.PostgresStore.commit = commits  # type: ignore[method-assign]
     writer.write = writes
+    setattr(leases.PostgresLeases, "submit", submits)  # noqa: B010 - wrapped, as the others are
+    writer.submit = queues
 
 
 original = wiring.postgres_runtime

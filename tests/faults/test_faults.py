@@ -28,6 +28,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 TTL_S = 1.5
 AT_ONCE = 4  # sites: each mostly waits
 TALK = "[[words:60]] [[slow:0.01]]"
+LONG_TALK = "[[words:60]] [[slow:0.03]]"  # so long that its text is stored before it ends
 
 
 @define(eq=False)
@@ -84,7 +85,7 @@ async def work(run: Run) -> None:
         session, task = await run.client.post(TALK)
         reader = run.client.read(session, run.tasks)
         await run.client.ended(reader, task)
-        _, after = await run.client.post(TALK, session)
+        _, after = await run.client.post(LONG_TALK, session)
         await run.client.ended(reader, after)
 
     async def cancel() -> None:

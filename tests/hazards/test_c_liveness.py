@@ -287,8 +287,8 @@ async def test_B7_a_task_whose_answer_was_lost_is_not_made_twice(
             lose()
         return committed
 
-    async def lossy_too(self: Any, changes: Changes, node: NodeId) -> Any:
-        done = await submit(self, changes, node)
+    async def lossy_too(self: Any, changes: Changes, node: NodeId, most: int | None) -> Any:
+        done = await submit(self, changes, node, most)
         lose()
         return done
 

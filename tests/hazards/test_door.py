@@ -5,7 +5,6 @@ import gc
 import struct
 import time
 import tracemalloc
-import zlib
 from collections.abc import Callable
 from typing import Any
 
@@ -14,6 +13,7 @@ import pytest
 from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.support.pictures import png
 from tests.support.server import Served, receive, serving
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
@@ -321,14 +321,6 @@ def test_SEC13_looking_for_depth_takes_no_time_and_no_memory() -> None:
 
 
 # -------------------------------------------------------------------------------------------------------------- images
-def png(width: int, height: int) -> bytes:
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-    head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
-
-
 def gif(width: int, height: int) -> bytes:
     return b"GIF89a" + struct.pack("<HH", width, height) + b"\0\0\0;"
 

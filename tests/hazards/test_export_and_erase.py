@@ -9,6 +9,7 @@ import pytest
 from attrs import evolve
 from tests.support.bridge import RemoteServed
 from tests.support.people import EVERYTHING, MEMBER, OPERATOR, VIEWER, roles_by_header, someone
+from tests.support.pictures import png
 from tests.support.rows import rows_of
 from tests.support.server import Json, Served
 
@@ -22,7 +23,7 @@ from agentcore_http.wire.ndjson import lines
 
 pytestmark = pytest.mark.anyio
 ANN = Caller(tenant_id=TenantId("acme"), subject="ann")
-DATA = base64.b64encode(b"\x89PNG\r\n\x1a\n of ann").decode()
+DATA = base64.b64encode(png(1, 1) + b" of ann").decode()
 PNG = {"base64Data": DATA, "mediaType": "image/png", "fileName": "a.png"}
 
 

@@ -2,6 +2,7 @@
 command, every kind of id, taken from the application's own document so that a new route is covered when it is made.
 """
 
+import base64
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from structlog.testing import capture_logs
 from tests.support.bridge import RemoteServed
 from tests.support.crawl import Operation, Slot, choices, filled, operations, plain, plain_text
 from tests.support.people import APPROVER, EVERYTHING, roles_by_header, someone
+from tests.support.pictures import png
 from tests.support.rows import rows_of
 from tests.support.server import Json, Served, receive
 
@@ -21,7 +23,7 @@ from agentcore.testing.making import an_id
 
 pytestmark = pytest.mark.anyio
 CANARY = "canary-of-ann"
-PNG = {"base64Data": "iVBORw0KGgpjYW5hcnk=", "mediaType": "image/png"}
+PNG = {"base64Data": base64.b64encode(png(1, 1) + b"canary").decode(), "mediaType": "image/png"}
 MALFORMED = "no-id"
 Ids = Mapping[str, str]
 

@@ -23,6 +23,7 @@ KINDS = {
     "application/json",
     "application/problem+json",
     "application/vnd.oai.openapi+json",
+    "application/x-ndjson",
     "text/event-stream",
     "text/plain",
     "",
