@@ -350,10 +350,10 @@ class Runtime:
         await self.store.set_default_engine(caller.tenant_id, engine)
 
     # ---------------------------------------------------------------------------------------------------- usage
-    async def redeliver(self, caller: Caller, event: EventId) -> None:
-        """Send a usage event again that was given up; raises NotFound if there is none such."""
+    async def redeliver(self, caller: Caller, event: EventId | None) -> None:
+        """Send a usage event again that was given up; raises NotFound if there is none such; None: what is no id."""
         access.administer(caller)
-        if not await self.store.redeliver(caller.tenant_id, event):
+        if event is None or not await self.store.redeliver(caller.tenant_id, event):
             raise NotFound("There is no such event that was given up.")
 
     # ------------------------------------------------------------------------------------------------ the node

@@ -89,10 +89,24 @@ async def operations(served: Served) -> list[Operation]:
         for path, item in document["paths"].items()
         for method, operation in item.items()
         if method in {"get", "post", "put", "patch", "delete"} and path.startswith(API)
-        for variant in _variants(method.upper(), path.removeprefix(API), operation)
+        for variant in _variants(method.upper(), path.removeprefix(API), _inlined(operation, document))
     ]
     assert len({(each.method, each.path) for each in found}) >= 30
     return sorted(found, key=lambda each: MADE in each.slots)  # last: then there is one of that id, of one's own
+
+
+def _inlined(node: Any, document: Json) -> Any:
+    """Put what is referred to in its place; what contains itself is left out the second time."""
+    if isinstance(node, list):
+        return [_inlined(item, document) for item in node]
+    if not isinstance(node, dict):
+        return node
+    if (reference := node.get("$ref")) is None:
+        return {key: _inlined(value, document) for key, value in node.items()}
+    found: Any = document
+    for step in reference.removeprefix("#/").split("/"):
+        found = found[step.replace("~1", "/").replace("~0", "~")]
+    return _inlined(found, document)
 
 
 def _variants(method: str, path: str, operation: Json) -> Iterator[Operation]:

@@ -51,6 +51,7 @@ async def redeliver(request: Req, event_id: FromPath[str]) -> Response[bytes]:
     async def work(_: Keeper) -> tuple[int, object]:
         found = requests.event_id(event_id)
         await runtime.redeliver(caller, found)
+        assert found is not None  # else there was none to send again
         return ACCEPTED, wire.RedeliveredAnswer(event_id=found)
 
     return await once(runtime, caller, request, work)

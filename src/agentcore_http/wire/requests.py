@@ -196,9 +196,12 @@ def task_id(text: str) -> TaskId:
     return TaskId(_canonical(text, TaskNotFound("There is no such task.")))
 
 
-def event_id(text: str) -> EventId:
-    """Read an id; what cannot be one is one that does not exist."""
-    return EventId(_canonical(text, NotFound("There is no such event that was given up.")))
+def event_id(text: str) -> EventId | None:
+    """Read an id; None: it cannot be one, which is said to those only who may ask."""
+    try:
+        return EventId(_canonical(text, NotFound()))
+    except NotFound:
+        return None
 
 
 def _canonical(text: str, missing: Exception) -> str:
