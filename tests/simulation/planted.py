@@ -13,7 +13,7 @@ from agentcore.changes import Changes, Receipt, ReceiptKey
 from agentcore.follow import Entry
 from agentcore.ids import NodeId
 from agentcore.lane import Lane
-from agentcore.ports import Committed, Lease
+from agentcore.ports import Committed, Grant, Lease
 from agentcore.reading import Reading
 from agentcore.task import Task, TaskStatus
 from agentcore_adapters.memory import leases, state
@@ -128,7 +128,16 @@ def no_unique_key() -> Iterator[None]:
         await anyio.lowlevel.checkpoint()
         return Committed(entries=self.state.settle(evolve(changes, receipt=None), lease))
 
-    with patch.object(MemoryStore, "begin", begin), patch.object(MemoryStore, "commit", commit):
+    submit = leases.MemoryLeases.submit
+
+    async def submitted(self: leases.MemoryLeases, changes: Changes, *more: Any) -> tuple[Committed, Grant | None]:
+        return await submit(self, evolve(changes, receipt=None), *more)
+
+    with (
+        patch.object(MemoryStore, "begin", begin),
+        patch.object(MemoryStore, "commit", commit),
+        patch.object(leases.MemoryLeases, "submit", submitted),
+    ):
         yield
 
 
