@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 def mover(kind: type[T], *names: str) -> Callable[..., T]:
     """Return ``move(value, *new)``, which copies a *kind* with other values for the fields *names*, in that order."""
-    known = [attribute.name for attribute in fields(kind)]  # type: ignore[arg-type]
+    known = [attribute.name for attribute in fields(kind)]  # type: ignore[arg-type]  # T is an attrs class, which no bound can say
     if unknown := set(names) - set(known):
         raise TypeError(f"{kind.__name__} has no field {', '.join(sorted(unknown))}.")
     arguments = ", ".join(f"{name}={name if name in names else 'value.' + name}" for name in known)

@@ -264,23 +264,7 @@ async def _put_task(
 ) -> None:
     if task.version == 1:
         queued = (e.seq for e in entries if isinstance(e.event, TaskQueued) and e.task_id == task.id)
-        await transaction.send(
-            sql.NEW_TASK,
-            task.tenant_id,
-            task.id,
-            task.session_id,
-            next(queued, task.number),
-            task.priority,
-            task.engine,
-            Jsonb(codec.params_json(task.params)),
-            Jsonb(codec.parts_json(task.prompt)),
-            task.status.value,
-            task.version,
-            task.attempt,
-            task.crashes,
-            task.deadline,
-            task.created_at,
-        )
+        await transaction.send(sql.NEW_TASK, *_new_row(evolve(task, number=next(queued, task.number))))
         return
     moved = (task.status.value, task.version, task.attempt, task.crashes, task.stop_code, task.error_code, task.result)
     stamps = (task.attachments_refused, task.started_at, task.completed_at, change)
@@ -294,25 +278,13 @@ async def _put_task(
 
 
 async def _put_begun(transaction: Transaction, task: Task, take: tuple[str, float]) -> None:
-    await transaction.send(
-        sql.BEGUN_TASK,
-        task.tenant_id,
-        task.id,
-        task.session_id,
-        task.number,
-        task.priority,
-        task.engine,
-        Jsonb(codec.params_json(task.params)),
-        Jsonb(codec.parts_json(task.prompt)),
-        task.status.value,
-        task.version,
-        task.attempt,
-        task.crashes,
-        task.deadline,
-        task.created_at,
-        task.started_at,
-        *take,
-    )
+    await transaction.send(sql.BEGUN_TASK, *_new_row(task), task.started_at, *take)
+
+
+def _new_row(task: Task) -> tuple[object, ...]:
+    what = (task.number, task.priority, task.engine, Jsonb(codec.params_json(task.params)))
+    where = (task.status.value, task.version, task.attempt, task.crashes, task.deadline, task.created_at)
+    return (task.tenant_id, task.id, task.session_id, *what, Jsonb(codec.parts_json(task.prompt)), *where)
 
 
 async def _put_rest(transaction: Transaction, changes: Changes) -> None:
