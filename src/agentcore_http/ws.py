@@ -8,6 +8,7 @@ what is on its way.
 from collections.abc import Mapping
 from contextlib import ExitStack, aclosing
 from datetime import datetime
+from itertools import islice
 from typing import Any, assert_never
 
 import anyio
@@ -36,6 +37,7 @@ from agentcore_http.wire.json import encode
 
 FRAMES_PER_S, FRAMES_AT_ONCE = 50.0, 100.0  # of a client, on one socket
 SLOW_S = 20.0
+TOGETHER = 64  # frames that are ready at once may take as long as one, and are answered between
 LAST_WORD = 10  # times as long as a frame may take
 
 Socket = WebSocket[Any, Any, Any]
@@ -83,7 +85,7 @@ class Connection:
     caller: Caller
     session_id: SessionId
     encoder: Encoder
-    slow_s: float  #: Seconds that one frame may take to be accepted by the client.
+    slow_s: float  #: Seconds that what is sent at once may take to be accepted by the client.
     deadline_s: float
     until: datetime | None = None  #: When what proved the caller expires.
     _sending: anyio.Lock = field(factory=lambda: anyio.Lock(fast_acquire=True))
@@ -115,13 +117,15 @@ class Connection:
         now = self.runtime.house.clock.now
         async with aclosing(feed.batches()) as batches:
             async for batch in batches:
-                for frame in self.encoder.encode(batch, now()):
-                    await self._send(frame.body)
+                frames = self.encoder.encode(batch, now())
+                while some := [frame.body for frame in islice(frames, TOGETHER)]:
+                    await self._send(*some)
 
-    async def _send(self, body: bytes) -> None:
+    async def _send(self, *bodies: bytes) -> None:
         async with self._sending:
             with fail_after(self.slow_s):
-                await self.socket.send_text(body.decode())
+                for body in bodies:
+                    await self.socket.send_text(body.decode())
 
     async def _read(self, scope: anyio.CancelScope) -> None:
         monotonic = self.runtime.house.clock.monotonic

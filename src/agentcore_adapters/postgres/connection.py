@@ -13,10 +13,14 @@ from contextlib import asynccontextmanager
 from typing import Any, LiteralString, TypeVar
 
 import anyio
+import msgspec
+import psycopg
 from anyio import CancelScope, fail_after
 from attrs import frozen
 from psycopg import AsyncConnection, AsyncCursor, AsyncPipeline
+from psycopg.adapt import AdaptersMap
 from psycopg.rows import DictRow, dict_row
+from psycopg.types.json import set_json_dumps, set_json_loads
 from psycopg_pool import AsyncConnectionPool
 
 from agentcore.errors import AgentcoreError, StoreUnavailable
@@ -34,6 +38,14 @@ OPTIONS = (
     "-c idle_in_transaction_session_timeout={}s"
 )
 ENTER = "SELECT set_config('role', %s, true), set_config('agentcore.tenant', %s, true)"
+
+
+def _adapters() -> AdaptersMap:
+    """Return how values travel: JSON, of which a log is made, by a parser that is several times as fast as Python's."""
+    found = AdaptersMap(psycopg.adapters)
+    set_json_loads(msgspec.json.decode, found)
+    set_json_dumps(msgspec.json.encode, found)
+    return found
 
 
 @frozen(kw_only=True)
@@ -74,6 +86,7 @@ async def open_database(dsn: str, limits: Limits) -> AsyncIterator["Database"]:
             "prepare_threshold": 2,
             "options": OPTIONS.format(limits.statement_s, limits.lock_s, limits.idle_s),
             "connect_timeout": limits.connect_s,
+            "context": _adapters(),
         },
     )
     await pool.open()

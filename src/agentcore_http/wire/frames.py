@@ -6,10 +6,9 @@ events only.  Live text that is ready together is told in one frame.
 
 from collections.abc import Iterable, Iterator
 from datetime import datetime
-from typing import Any, assert_never
+from typing import assert_never
 
 from attrs import evolve, frozen
-from msgspec import to_builtins
 
 from agentcore.events import (
     Event,
@@ -88,15 +87,17 @@ class Encoder:
             name = str(payload.__struct_config__.tag)
             if name in self.hides:
                 continue
-            envelope: dict[str, Any] = {"type": name, "cursor": str(frame.cursor)}
-            if isinstance(frame, Shown) and frame.entry is not None:
-                envelope["seq"] = frame.entry.seq
-            envelope["sessionId"] = self.session_id
-            task_id = _task_id(frame)
-            if task_id is not None:
-                envelope["taskId"] = task_id
-            envelope["ts"] = timestamp(at)
-            yield Encoded(envelope["cursor"], name, encode(envelope | to_builtins(payload)))
+            cursor = str(frame.cursor)
+            yield Encoded(cursor, name, self._body(frame, name, cursor, timestamp(at), encode(payload)))
+
+    def _body(self, frame: Frame, name: str, cursor: str, ts: str, payload: bytes) -> bytes:
+        """Put the envelope before the payload, which begins with its type; nothing here needs an escape."""
+        seq = f',"seq":{frame.entry.seq}' if isinstance(frame, Shown) and frame.entry is not None else ""
+        task_id = _task_id(frame)
+        task = f',"taskId":"{task_id}"' if task_id is not None else ""
+        kind = f'{{"type":"{name}"'
+        head = f'{kind},"cursor":"{cursor}"{seq},"sessionId":"{self.session_id}"{task},"ts":"{ts}"'
+        return head.encode() + payload[len(kind) :]
 
     def _payload(self, frame: Frame, now: datetime) -> tuple[wire.Control | wire.Logged, datetime]:
         match frame:
