@@ -5,6 +5,8 @@
 subscribers  sockets on one session while a run of 200 deltas, 5 ms apart, is told: CPU of the server for each delta
              that is delivered, the worst-served one, latency at one of them, memory for each socket that waits
 sessions     10,000 of one tenant (rows like those the server writes): time of the first page and of the last
+tasks        10,000 in sessions of their own, eight at a time, each heard to its end: memory at their end, and before
+live         50 at once that nobody hears: memory for each
 replay       a log of 10,000 events read to its head, by a new socket and as server-sent events
 """
 
@@ -116,6 +118,44 @@ async def _by_sse(target: Agentcore, session_id: str) -> float:
     return 1000 * (time.perf_counter() - began)
 
 
+async def tasks(target: Agentcore) -> str:
+    """Run many, and see what is left of them."""
+    taken: list[float] = []
+
+    async def worker(left: list[None]) -> None:
+        while left:
+            left.pop()
+            await target.hang_up(await target.create_session())  # which runs one
+
+    for n in (1000, MANY - 1000):
+        left = [None] * n
+        await asyncio.gather(*(worker(left) for _ in range(8)))
+        await asyncio.sleep(1)
+        taken.append(proctree.rss_mb(target.pids()))
+    return f"{MANY} tasks: {taken[0]:.0f} MB after the first 1,000, {taken[1]:.0f} MB after all"
+
+
+async def live(load: Load, target: Agentcore) -> str:
+    """Let many tasks run whose streams nobody hears."""
+    n, spacing_ms = 50, 50.0
+    ids = [
+        await target.post(load.prompt(2, 1.0)[1]) for _ in range(n)
+    ]  # what one more of them costs, and not the first
+    await _all_over(target, ids)
+    before = proctree.rss_mb(target.pids())
+    ids = [await target.post(load.prompt(200, spacing_ms)[1]) for _ in range(n)]
+    await asyncio.sleep(4)
+    each_kb = (proctree.rss_mb(target.pids()) - before) * 1000 / n
+    running = [await target.task(task_id) for task_id in ids]
+    await _all_over(target, ids)
+    return f"{running.count('running')} live tasks: {each_kb:.0f} kB each"
+
+
+async def _all_over(target: Agentcore, ids: Sequence[str]) -> None:
+    while [True for task_id in ids if await target.task(task_id) != "completed"]:
+        await asyncio.sleep(0.2)
+
+
 def _execute(target: Agentcore, *statements: tuple[str, tuple[object, ...]]) -> None:
     """Write as the owner of the embedded database."""
     lines = (target.work / "data" / "postgres" / "postmaster.pid").read_text().splitlines()
@@ -135,6 +175,8 @@ async def run(counts: Sequence[int]) -> None:
                 await load.run(target, await target.create_session(), 20)
             for count in counts:
                 print(await subscribers(load, target, count), flush=True)
+            print(await live(load, target), flush=True)
+            print(await tasks(target), flush=True)
             print(await sessions(target), flush=True)
             print(await replay(target), flush=True)
         finally:

@@ -136,9 +136,19 @@ class Agentcore(Target):
 
     async def status(self, session: str) -> str:
         """Return the status of the task."""
-        async with self.http.get(f"{self.base}{API}/tasks/{self.held[session].task}") as response:
+        return await self.task(self.held[session].task)
+
+    async def task(self, task_id: str) -> str:
+        """Return the status of a task."""
+        async with self.http.get(f"{self.base}{API}/tasks/{task_id}") as response:
             task = decode(await answered(response))
         return f"{task['status']} {task.get('errorCode') or ''}".strip()
+
+    async def post(self, prompt: str) -> str:
+        """Let a prompt make a session of its own, that nobody hears; return the id of its task."""
+        held = Held()
+        await self._post(held, prompt)
+        return held.task
 
     async def _post(self, held: Held, prompt: str) -> None:
         body = {"prompt": prompt, **self.window} | ({"sessionId": held.id} if held.id else {})
@@ -155,6 +165,13 @@ class Agentcore(Target):
         url = f"{self.base}{API}/sessions/{held.id}/events"
         held.response = await self.http.get(url, params={"after": after}, headers={"Accept": "text/event-stream"})
         held.events = sse(held.response)
+
+    async def hang_up(self, session: str) -> None:
+        """Stop hearing a session, and forget it."""
+        held = self.held.pop(session)
+        self._hang_up(held)
+        if held.socket is not None:
+            await held.socket.close()
 
     def _hang_up(self, held: Held) -> None:
         if held.response is not None:
