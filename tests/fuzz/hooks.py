@@ -4,6 +4,7 @@ Law: every answer is searched, with its headers, for the marks that were planted
 answers with the one refusal and nothing else.  What was seen is counted, so that an attack that reached nothing fails.
 """
 
+import itertools
 import json
 import os
 from collections import Counter
@@ -19,7 +20,7 @@ PLACES = ("session_id", "task_id")
 
 told: dict[str, Any] = json.loads(Path(os.environ[TOLD]).read_text())
 seen: Counter[str] = Counter()
-calls = 0
+calls = itertools.count()
 
 
 @schemathesis.hook
@@ -36,10 +37,8 @@ def map_path_parameters(context: Any, path_parameters: dict[str, Any]) -> dict[s
 @schemathesis.hook
 def before_call(context: Any, case: Any, kwargs: dict[str, Any]) -> None:
     """Ask with each of the tokens in turn; None: with none at all."""
-    global calls
     if told["tokens"]:
-        token = told["tokens"][calls % len(told["tokens"])]
-        calls += 1
+        token = told["tokens"][next(calls) % len(told["tokens"])]
         headers = {name: value for name, value in (case.headers or {}).items() if name.lower() != "authorization"}
         case.headers = headers if token is None else {**headers, "Authorization": token}
 

@@ -336,3 +336,21 @@ async def test_what_is_about_the_process_asks_for_no_proof(issuer: Issuer) -> No
     async with guarded(jwt_settings(), issuer, telemetry=figures()) as served:
         for path in ("/healthz", "/readyz", "/metrics"):
             assert (await served.http.get(f"{served.url}{path}")).status_code == 200, path
+
+
+class OddIssuer(Issuer):
+    """Its key set begins with keys whose members are no texts."""
+
+    def jwks(self) -> bytes:
+        good = json.loads(super().jwks())["keys"]
+        names = ("alg", "use", "crv", "kty", "kid", "key_ops")
+        values: tuple[object, ...] = ([], {})
+        odd = [good[0] | {"kid": "odd", name: value} for name in names for value in values]
+        return json.dumps({"keys": [*odd, *good]}).encode()
+
+
+async def test_SEC04_a_key_set_with_odd_members_costs_no_more_than_its_odd_keys() -> None:
+    issuer = OddIssuer()
+    async with guarded(jwt_settings(), issuer) as served:
+        assert (await get(served, issuer.token())).status_code == 200
+        assert (await get(served, issuer.token(key=STRANGER["rsa"], header={"kid": "odd"}))).status_code == 401
