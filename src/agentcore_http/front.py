@@ -87,8 +87,10 @@ class Front:
         began, status, kind = time.perf_counter(), 0, str(scope["type"])
         opened = self.watchers.opened
 
+        has_left = False
+
         async def sending(message: Message) -> None:
-            nonlocal status, kind
+            nonlocal status, kind, has_left
             match message["type"]:
                 case "http.response.start":
                     status = message["status"]
@@ -110,12 +112,17 @@ class Front:
                     status = int(message.get("code") or 1000)
                 case _:
                     pass
-            await send(message)
+            try:
+                await send(message)
+            except OSError:  # ASGI 2.4: the client is gone
+                has_left = True
+                raise
 
         try:
             await self.app(scope, receive, sending)
         except Exception as error:
-            log.error("request.raised", error=failure(error))
+            if not has_left:
+                log.error("request.raised", error=failure(error))
             raise
         finally:
             if opened is not None and (kind == "sse" or (kind == "websocket" and status)):

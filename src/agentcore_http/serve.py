@@ -20,11 +20,12 @@ from agentcore_http import logs, wiring
 from agentcore_http.app import create_app
 from agentcore_http.auth.choice import check, warn
 from agentcore_http.settings import Settings, SettingsError
+from agentcore_http.sockets import Sockets
 from agentcore_http.telemetry import Telemetry, open_telemetry
 
 MAX_FRAME_BYTES = 64 * 1024  # of a client on a WebSocket; a prompt with attachments is posted
 SOCKETS: dict[str, Any] = {
-    "ws": "websockets-sansio",
+    "ws": Sockets,
     "ws_per_message_deflate": False,  # a small message must not become a large one
     "ws_max_size": MAX_FRAME_BYTES,
     "ws_ping_interval": 20,

@@ -8,7 +8,7 @@ import json
 import os
 import struct
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
@@ -201,6 +201,15 @@ class Ground:
     task: str  #: The other tenant's task, which hangs.
     logged: list[Any]
     reached: Counter[Any] = field(factory=Counter)  #: Frames by type, and ends by code.
+    marks: tuple[str, ...] = ()  #: What no frame may hold.
+    has_ticket: bool = False  #: The attacker comes with a ticket, and not with headers.
+
+    async def proof(self) -> Json:
+        """Return what the attacker opens a socket with."""
+        if not self.has_ticket:
+            return {"additional_headers": self.served.headers}
+        ticket = (await self.served.call("POST", "/stream-tickets")).json()["ticket"]
+        return {"subprotocols": ["agentcore", f"agentcore.ticket.{ticket}"]}
 
     async def bystander(self) -> Json:
         """Return all that there is of the other tenant."""
@@ -274,12 +283,14 @@ def frame_of(data: bytes) -> bytes:
     return b"\x81" + bytes([0x80 | len(data)]) + MASK + data
 
 
-async def listen(socket: ClientConnection, reached: Counter[Any]) -> int | None:
+async def listen(socket: ClientConnection, reached: Counter[Any], marks: Iterable[str] = ()) -> int | None:
     """Read until the mark that was sent last is answered, or until the end; return the code of the close."""
     try:
         with anyio.fail_after(WITHIN_S):
             while True:
-                frame = json.loads(await socket.recv())
+                text = str(await socket.recv())
+                assert not any(mark in text for mark in marks), text
+                frame = json.loads(text)
                 CHECKS[frame["type"]].validate(frame)
                 reached[frame["type"]] += 1
                 reached["accepted"] += frame.get("status") in {"queued", "running", "cancelled", "cancelling"}
@@ -297,24 +308,28 @@ async def attack(ground: Ground, script: list[Move], query: str, session: str) -
     known = {"MINE": own["sessionId"], "THEIRS": ground.theirs}
     aims = {"MINE": own["sessionId"], "THEIRS": ground.task, "LIVE": own["taskId"]}
     address = f"{ground.served.url.replace('http', 'ws')}{API}/sessions/{known.get(session, session)}/stream?{query}"
+    proof = await ground.proof()
     try:
-        async with connect(address, max_size=None, close_timeout=1, open_timeout=WITHIN_S) as socket:
-            with suppress(ConnectionClosed):  # the end may come in the middle of it
-                for move in script:
-                    with suppress(
-                        ConcurrencyError, UnicodeError
-                    ):  # our own side sends no ping twice, no half surrogate
-                        await perform(socket, aimed(move, aims))
-                await socket.send('{"type":"ping","id":"the mark"}')
+        async with connect(address, max_size=None, close_timeout=1, open_timeout=WITHIN_S, **proof) as socket:
+            await play(socket, [aimed(move, aims) for move in script])
             # Bytes of our own may have begun a frame that takes in all the rest: then nobody owes us an answer.
             with anyio.move_on_after(0.3 if any(isinstance(move, Wire) for move in script) else WITHIN_S + 1):
-                return await listen(socket, ground.reached)
+                return await listen(socket, ground.reached, ground.marks)
             socket.transport.abort()
             return None
     except InvalidStatus as error:
         refused = error
     assert refused.response.status_code < 500
     return None
+
+
+async def play(socket: ClientConnection, script: Iterable[Move]) -> None:
+    """Make the moves, and then the mark."""
+    with suppress(ConnectionClosed):  # the end may come in the middle of it
+        for move in script:
+            with suppress(ConcurrencyError, UnicodeError):  # our own side sends no ping twice, no half surrogate
+                await perform(socket, move)
+        await socket.send('{"type":"ping","id":"the mark"}')
 
 
 def aimed(move: Move, aims: dict[str, str]) -> Move:

@@ -123,10 +123,10 @@ def memory() -> tuple[Store, Leases]:
 
 @asynccontextmanager
 async def guarded(
-    settings: Settings, issuer: Issuer | None = None, stores: tuple[Store, Leases] | None = None
+    settings: Settings, issuer: Issuer | None = None, stores: tuple[Store, Leases] | None = None, **more: Any
 ) -> AsyncIterator[Served]:
     """A server that wants to know who asks."""
-    async with serving(*(stores or memory()), settings, keys=issuer.fetch if issuer else None) as served:
+    async with serving(*(stores or memory()), settings, keys=issuer.fetch if issuer else None, **more) as served:
         yield served
 
 

@@ -30,6 +30,7 @@ KINDS: Mapping[str, tuple[str, frozenset[str | None]]] = {
     "ES256": ("EC", frozenset({"P-256"})),
     "EdDSA": ("OKP", frozenset({"Ed25519", "Ed448"})),
 }
+TEXTS = ("kty", "alg", "use", "kid", "crv")
 PUBLIC = frozenset({"kty", "crv", "n", "e", "x", "y"})
 
 
@@ -63,11 +64,12 @@ def parse(body: bytes, algorithms: tuple[str, ...]) -> Keys:
 
 def _key(entry: dict[str, Any], algorithm: str) -> PyJWK | None:
     kind, curves = KINDS[algorithm]
+    if not all(isinstance(entry.get(name), str | None) for name in TEXTS):
+        return None
     is_for_it = entry.get("alg") in {None, algorithm} and entry.get("use") in {None, "sig"}
-    kid, operations = entry.get("kid"), entry.get("key_ops")
+    operations = entry.get("key_ops")
     may_verify = operations is None or (isinstance(operations, list) and "verify" in operations)
-    is_named = kid is None or isinstance(kid, str)
-    if not (is_for_it and may_verify and is_named and entry.get("kty") == kind and entry.get("crv") in curves):
+    if not (is_for_it and may_verify and entry.get("kty") == kind and entry.get("crv") in curves):
         return None
     try:
         return PyJWK({name: value for name, value in entry.items() if name in PUBLIC}, algorithm=algorithm)

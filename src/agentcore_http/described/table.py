@@ -28,7 +28,7 @@ class Row:
     refuses: Collection[int] = ()  #: Besides what is common.
     is_keyed: bool = False  #: Reads Idempotency-Key.
     is_open: bool = False  #: Needs no caller.
-    is_bare: bool = False  #: About the process: nobody's, and never a problem.
+    is_bare: bool = False  #: About the process: nobody's.
     reads: tuple[str, ...] = ()  #: Header parameters besides.
     parameters: Mapping[str, Schema] = field(factory=dict)  #: What is to be said of those of the signature.
     example: object = None  #: Of the body.
@@ -205,6 +205,9 @@ ROWS: Mapping[tuple[str, str], Row] = {
     ("get", "/healthz"): Row(id="isAlive", tag="process", answers={200: answers.AliveAnswer}, is_bare=True),
     ("get", "/readyz"): Row(
         id="isReady", tag="process", answers={200: answers.ReadyAnswer, 503: answers.ReadyAnswer}, is_bare=True
+    ),
+    ("get", "/metrics"): Row(
+        id="readFigures", tag="process", answers={200: None}, streams="text/plain", refuses=(404,), is_bare=True
     ),
 }
 ID_PARAMETERS: Mapping[str, Schema] = {

@@ -37,7 +37,7 @@ async def readyz(request: Req) -> Response[bytes]:
     return json_response(ReadyAnswer(ready=not reasons, reasons=reasons), NOT_READY if reasons else READY)
 
 
-@get("/metrics", include_in_schema=False)
+@get("/metrics", opt=ANYBODY)
 async def metrics(request: Req) -> Response[bytes]:
     """Show the node's figures to Prometheus: counts and times, of no tenant."""
     exposition = request.app.state.telemetry.exposition

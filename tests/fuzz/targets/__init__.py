@@ -29,9 +29,21 @@ class Target:
 
 def targets() -> dict[str, Target]:
     """Return all of them by name."""
-    from tests.fuzz.targets import bodies, claude, hosts, media, places, providers, remote, rows, settings, values
+    from tests.fuzz.targets import (
+        bodies,
+        claude,
+        hosts,
+        identity,
+        media,
+        places,
+        providers,
+        remote,
+        rows,
+        settings,
+        values,
+    )
 
-    modules = (bodies, claude, hosts, media, places, providers, remote, rows, settings, values)
+    modules = (bodies, claude, hosts, identity, media, places, providers, remote, rows, settings, values)
     found = [target for module in modules for target in module.TARGETS]
     assert len({target.name for target in found}) == len(found)
     return {target.name: target for target in found}
