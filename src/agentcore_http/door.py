@@ -6,6 +6,7 @@ counted by the store.  What is remembered of those who come is bounded.
 """
 
 import math
+import random
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
@@ -25,7 +26,7 @@ from agentcore_http.routes.context import caller_of
 REMEMBERED = 10_000  # users whose rate is known; whoever has not come for long is forgotten first
 AT_ONCE_S = 10.0  # a user may come at once as often as in so many seconds
 SOON_S = 1
-HELD, HELD_S = 1000, 0.25  # so many refusals are held back, for so long
+HELD, HELD_S = 1000, (0.125, 0.375)  # so many refusals are held back, for so long: not all of a crowd alike
 User = tuple[TenantId, str]
 
 
@@ -124,7 +125,7 @@ class Door:
         if self.held < HELD:
             self.held += 1
             try:
-                await anyio.sleep(HELD_S)
+                await anyio.sleep(random.uniform(*HELD_S))  # noqa: S311 - jitter
             finally:
                 self.held -= 1
 

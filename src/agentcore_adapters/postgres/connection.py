@@ -27,6 +27,7 @@ from agentcore.errors import AgentcoreError, StoreUnavailable
 from agentcore.ids import TenantId
 from agentcore_adapters.postgres.batch import BatchingConnection
 from agentcore_adapters.postgres.errors import AGAIN, translated
+from agentcore_adapters.postgres.shares import Shares
 
 T = TypeVar("T")
 Connection = AsyncConnection[DictRow]
@@ -91,7 +92,7 @@ async def open_database(dsn: str, limits: Limits) -> AsyncIterator["Database"]:
     )
     await pool.open()
     try:
-        yield Database(pool, limits.patience_s)
+        yield Database(pool, limits.patience_s, Shares(limits.size[1]))
     finally:
         await pool.close(timeout=5.0)
 
@@ -126,6 +127,7 @@ class Database:
 
     pool: Pool
     patience_s: float  #: Then whoever asks is told that the store is unavailable.
+    shares: Shares  #: Of the connections, so that nobody waits behind a crowd of another tenant.
 
     async def write(self, tenant: TenantId, work: Callable[[Transaction], Awaitable[T]]) -> T:
         """Run *work* for one tenant; again if it was in the way of others, and then it must decide anew."""
@@ -162,7 +164,7 @@ class Database:
         with translated(), fail_after(self.patience_s):
             for _ in range(TRIES):
                 try:
-                    async with self._lent() as connection, connection.pipeline() as pipeline:
+                    async with self._lent(tenant) as connection, connection.pipeline() as pipeline:
                         await connection.execute(begin)
                         await connection.execute(ENTER, (role, tenant))
                         done = await work(Transaction(connection, pipeline))
@@ -174,22 +176,23 @@ class Database:
         raise StoreUnavailable("The database is too busy; try again in a moment.")
 
     @asynccontextmanager
-    async def _lent(self) -> AsyncIterator[Connection]:
+    async def _lent(self, tenant: str) -> AsyncIterator[Connection]:
         """Lend a connection; it comes back whole or closed, however its use ends."""
-        connection = await self.pool.getconn()
-        try:
-            yield connection
-        except AgentcoreError:
-            await connection.rollback()
-            raise
-        except BaseException:
-            # Given up midway, what it would still answer belongs to nobody; after an error, statements that travelled
-            # behind it were not prepared, though this side believes that they were.
-            connection.pgconn.finish()
-            raise
-        finally:
-            with CancelScope(shield=True):
-                await self.pool.putconn(connection)
+        async with self.shares.one(tenant):
+            connection = await self.pool.getconn()
+            try:
+                yield connection
+            except AgentcoreError:
+                await connection.rollback()
+                raise
+            except BaseException:
+                # Given up midway, what it would still answer belongs to nobody; after an error, statements that
+                # travelled behind it were not prepared, though this side believes that they were.
+                connection.pgconn.finish()
+                raise
+            finally:
+                with CancelScope(shield=True):
+                    await self.pool.putconn(connection)
 
 
 def row_of(rows: list[DictRow]) -> dict[str, Any] | None:
