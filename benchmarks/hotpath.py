@@ -195,7 +195,7 @@ async def settling(n: int, event: EngineEvent) -> list[Stage]:
                 live = (a_live(session_id),)
                 for _ in range(n):
                     bus.tell(session_id, live)
-                    await feed._heard(ear)  # noqa: SLF001 - the stage itself
+                    await feed._heard(ear, float("inf"))  # noqa: SLF001 - the stage itself
 
         stages += [
             await best("event to turn (receive)", n, plain(receiving)),

@@ -10,7 +10,7 @@ what is told.  What ran over or was not heard is read from the log; what cannot 
 
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 
-from anyio import move_on_after
+from anyio import CancelScope, current_time
 from attrs import define, field, frozen
 
 from agentcore.follow import (
@@ -93,15 +93,18 @@ class Feed:
             async for batch in self._begin():
                 yield batch
             yield []
+            told_at = current_time()
             while True:
-                heard = await self._heard(ear)
+                heard = await self._heard(ear, told_at + self.heartbeat_s)
                 if heard is None:
                     yield [Beat(self.follower.cursor, self.follower.seq)]
+                    told_at = current_time()
                     continue
                 shown: list[Frame] = []
                 for item in heard:
                     needs = self._take(self.follower.hear(item), shown)
                     if needs:
+                        told_at = current_time()
                         if shown:
                             yield shown
                             shown = []
@@ -109,9 +112,11 @@ class Feed:
                             yield batch
                 if shown:
                     yield shown
+                    told_at = current_time()
 
-    async def _heard(self, ear: Ear) -> list[Heard] | None:
-        with move_on_after(self.heartbeat_s):
+    async def _heard(self, ear: Ear, until: float) -> list[Heard] | None:
+        """Return what is heard; None at the time *until*: what is heard and not told is silence, too."""
+        with CancelScope(deadline=until):
             return await ear.hear()
         return None
 

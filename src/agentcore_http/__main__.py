@@ -28,7 +28,14 @@ def _run(options: argparse.Namespace) -> int:
     if options.command == "chat":
         from agentcore_http import chat  # noqa: PLC0415
 
-        return chat.run(options.url, options.session, options.engine, options.token_file)
+        wish = chat.Wish(
+            url=options.url,
+            session_id=options.session,
+            engine=options.engine,
+            continues=options.go_on,
+            is_plain=options.plain,
+        )
+        return chat.run(wish, options.token_file)
     if options.command == "openclaw-bridge":
         from agentcore_http import bridge, logs  # noqa: PLC0415
 
@@ -89,6 +96,8 @@ def _parser() -> argparse.ArgumentParser:
     chat = commands.add_parser("chat", help="talk to a server in the terminal", allow_abbrev=False)
     chat.add_argument("--url", default="http://127.0.0.1:8000")
     chat.add_argument("--session", help="a session to go on with")
+    chat.add_argument("--continue", dest="go_on", action="store_true", help="go on with the last session")
+    chat.add_argument("--plain", action="store_true", help="text alone, as when it is piped")
     chat.add_argument("--engine", help="the engine that answers")
     chat.add_argument("--token-file", type=Path, help="a file with a bearer token; else AGENTCORE_TOKEN, if it is set")
     bridge = commands.add_parser("openclaw-bridge", help="let an OpenClaw gateway answer the tasks of a server")

@@ -31,7 +31,7 @@ from agentcore_http.problems import NOT_AUTHENTICATED, TOO_OFTEN, TOO_SLOW, clos
 from agentcore_http.routes.context import caller_of, identity_of, runtime_of, settings_of
 from agentcore_http.routes.subscription import encoder_for, expiring
 from agentcore_http.routes.tasks import DEFAULT_DEADLINE_S
-from agentcore_http.wire import answers, commands, requests
+from agentcore_http.wire import answers, commands, requests, shapes
 from agentcore_http.wire.frames import Encoder
 from agentcore_http.wire.json import encode
 
@@ -172,11 +172,11 @@ class Connection:
             case commands.Inject():
                 ask = frame.ask()
                 done = await self.runtime.inject(self.caller, requests.task_id(frame.task_id), ask)
-                return answers.InjectedAnswer(session_id=done.session_id, task_id=done.task_id)
+                return shapes.InjectedAnswer(session_id=done.session_id, task_id=done.task_id)
             case commands.Approve():
                 task_id = requests.task_id(frame.task_id)
                 decided = await self.runtime.decide(self.caller, task_id, frame.decide(self.caller.subject))
                 said = "Command approved" if frame.approved else "Command rejected"
-                return answers.DecidedAnswer(message=said, task_id=task_id, approval_id=decided)
+                return shapes.DecidedAnswer(message=said, task_id=task_id, approval_id=decided)
             case _:
                 assert_never(frame)

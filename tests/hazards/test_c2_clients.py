@@ -19,7 +19,7 @@ from agentcore.ids import ChangeId, TaskId, TenantId
 from agentcore.ports import Committed, Lease, Leases, Store
 from agentcore.testing.chaos import CALM, Fate, Flaky
 from agentcore_adapters.postgres.connection import REQUESTS, Transaction, open_database
-from agentcore_http.client import Client
+from agentcore_http.client import AsyncClient, Text
 
 pytestmark = pytest.mark.anyio
 
@@ -65,13 +65,13 @@ async def test_C2_a_stream_of_events_is_picked_up_again(served: Served, fate: Fa
     task = await served.post("[[words:60]] [[slow:0.02]]")
     texts: list[str] = []
     was_away = False
-    async with Client(served.url) as client, anyio.create_task_group() as tasks:
+    async with AsyncClient(served.url) as client, anyio.create_task_group() as tasks:
         with anyio.fail_after(30):
             async for event in client.events(task["sessionId"]):
-                if event["type"] == "completed":
+                if event.is_final:
                     break
-                if event["type"] == "text":
-                    texts.append(event["content"])
+                if isinstance(event.payload, Text):
+                    texts.append(event.payload.content)
                 if texts and not was_away:
                     fate.is_store_away = was_away = True
                     served.runtime.house.bus.tell(task["sessionId"], [_far_head()])

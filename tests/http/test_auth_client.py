@@ -12,7 +12,7 @@ from tests.support.tokens import KEYS, Issuer, fresh_key, guarded, jwt_settings,
 from agentcore_http import chat, doctor, settings, wiring
 from agentcore_http.__main__ import main
 from agentcore_http.auth import keys
-from agentcore_http.client import ApiError, Client
+from agentcore_http.client import ApiError, AsyncClient
 from agentcore_http.settings import Settings
 
 pytestmark = pytest.mark.anyio
@@ -32,29 +32,22 @@ async def asked(issuer: Issuer) -> AsyncIterator[Served]:
 async def test_a_client_with_a_token_talks_and_one_without_does_not(
     asked: Served, issuer: Issuer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with Client(asked.url) as client:
+    async with AsyncClient(asked.url) as client:
         with pytest.raises(ApiError) as refused:
-            await client.execute("x")
+            await client.create_task("x")
         assert (refused.value.status, refused.value.code) == (401, "unauthenticated")
     monkeypatch.setenv("AGENTCORE_TOKEN", issuer.token())
-    async with Client(asked.url, token=chat.token_of(None)) as client:
-        task = await client.execute("[[say:hello]]")
-        told = [event["type"] async for event in _until_end(client, task["sessionId"])]
+    async with AsyncClient(asked.url, token=chat.token_of(None)) as client:
+        task = await client.create_task("[[say:hello]]")
+        told = [event.type async for event in client.follow(task.session_id, task.task_id)]
         assert told[-1] == "completed"
     file = tmp_path / "token"
     file.write_text(f"{issuer.token(exp=1)}\n")
-    async with Client(asked.url, token=chat.token_of(file)) as client:
+    async with AsyncClient(asked.url, token=chat.token_of(file)) as client:
         with pytest.raises(ApiError):
-            await client.session(task["sessionId"])
+            await client.get_session(task.session_id)
         file.write_text(issuer.token())  # renewed meanwhile
-        assert (await client.session(task["sessionId"]))["id"] == task["sessionId"]
-
-
-async def _until_end(client: Client, session_id: str) -> AsyncIterator[dict[str, object]]:
-    async for event in client.events(session_id):
-        yield event
-        if event["type"] == "completed":
-            return
+        assert (await client.get_session(task.session_id)).id == task.session_id
 
 
 def test_the_token_is_no_argument_and_no_setting_of_the_server(

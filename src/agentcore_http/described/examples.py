@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Struct
 
 from agentcore.task import Decision, ErrorCode, StopCode, TaskStatus
-from agentcore_http.wire import answers, commands, events
+from agentcore_http.wire import commands, events, shapes
 from agentcore_http.wire.json import timestamp
 from agentcore_http.wire.parts import TextAnswer
 
@@ -21,7 +21,7 @@ COUNTS: dict[str, Any] = {"input_tokens": 12, "output_tokens": 34}
 MORE_COUNTS = {**COUNTS, "cached_input_tokens": 0, "cache_write_input_tokens": 0, "reasoning_tokens": 0}
 MONEY: dict[str, Any] = {"cost_usd": 0.00042, "model": "a-model"}
 SNAPSHOT = events.SnapshotAnswer(
-    session=answers.SessionAnswer(
+    session=shapes.SessionAnswer(
         id=SESSION,
         title="What is a monad?",
         status="active",

@@ -10,7 +10,7 @@ from typing import Any
 from attrs import field, frozen
 
 from agentcore.books import DeliveryState, GroupBy
-from agentcore_http.wire import answers, instances, usage
+from agentcore_http.wire import instances, shapes, usage
 from agentcore_http.wire.words import CURSOR, UUID
 
 SESSION, TASK, INSTANCE = "sessions", "tasks", "instances"
@@ -56,19 +56,19 @@ ROWS: Mapping[tuple[str, str], Row] = {
     ("post", "/tasks"): Row(
         id="createTask",
         tag=TASK,
-        answers={201: answers.AcceptedAnswer},
+        answers={201: shapes.AcceptedAnswer},
         is_keyed=True,
         example={"prompt": "What is a monad?", "onBusy": "enqueue"},
         leads_to=MADE,
     ),
-    ("get", "/tasks/{task_id}"): Row(id="getTask", tag=TASK, answers={200: answers.TaskAnswer}),
+    ("get", "/tasks/{task_id}"): Row(id="getTask", tag=TASK, answers={200: shapes.TaskAnswer}),
     ("delete", "/tasks/{task_id}"): Row(
-        id="cancelTask", tag=TASK, answers={200: answers.StoppedAnswer, 202: answers.StoppedAnswer}, is_keyed=True
+        id="cancelTask", tag=TASK, answers={200: shapes.StoppedAnswer, 202: shapes.StoppedAnswer}, is_keyed=True
     ),
     ("post", "/tasks/{task_id}/inject"): Row(
         id="injectIntoTask",
         tag=TASK,
-        answers={201: answers.InjectedAnswer},
+        answers={201: shapes.InjectedAnswer},
         is_keyed=True,
         example={"message": "Shorter, please."},
         leads_to=TASK_LINKS,
@@ -76,40 +76,40 @@ ROWS: Mapping[tuple[str, str], Row] = {
     ("post", "/tasks/{task_id}/approve"): Row(
         id="decideApproval",
         tag=TASK,
-        answers={201: answers.DecidedAnswer},
+        answers={201: shapes.DecidedAnswer},
         is_keyed=True,
         example={"approved": False, "onReject": "continue", "reason": "Not on a Friday."},
     ),
     ("get", "/sessions"): Row(
         id="listSessions",
         tag=SESSION,
-        answers={200: answers.SessionsAnswer},
+        answers={200: shapes.SessionsAnswer},
         parameters={"cursor": {"type": "string", "pattern": "^[A-Za-z0-9_=-]*$"}},
     ),
-    ("get", "/sessions/{session_id}"): Row(id="getSession", tag=SESSION, answers={200: answers.SessionAnswer}),
+    ("get", "/sessions/{session_id}"): Row(id="getSession", tag=SESSION, answers={200: shapes.SessionAnswer}),
     ("patch", "/sessions/{session_id}"): Row(
         id="renameSession",
         tag=SESSION,
-        answers={200: answers.SessionAnswer},
+        answers={200: shapes.SessionAnswer},
         refuses=(409,),
         example={"title": "Monads"},
     ),
     ("delete", "/sessions/{session_id}"): Row(
-        id="closeSession", tag=SESSION, answers={200: answers.SessionAnswer}, is_keyed=True
+        id="closeSession", tag=SESSION, answers={200: shapes.SessionAnswer}, is_keyed=True
     ),
     ("get", "/sessions/{session_id}/export"): Row(
         id="exportSession", tag=SESSION, answers={200: None}, streams="application/x-ndjson"
     ),
     ("get", "/sessions/{session_id}/messages"): Row(
-        id="listMessages", tag=SESSION, answers={200: answers.MessagesAnswer}, parameters={"after": PAIR}
+        id="listMessages", tag=SESSION, answers={200: shapes.MessagesAnswer}, parameters={"after": PAIR}
     ),
     ("get", "/sessions/{session_id}/tasks"): Row(
-        id="listTasks", tag=SESSION, answers={200: answers.TasksAnswer}, parameters={"after": PAIR}
+        id="listTasks", tag=SESSION, answers={200: shapes.TasksAnswer}, parameters={"after": PAIR}
     ),
     ("post", "/sessions/{session_id}/oauth-trigger"): Row(
         id="askForConsent",
         tag=SESSION,
-        answers={201: answers.SaidAnswer},
+        answers={201: shapes.SaidAnswer},
         is_keyed=True,
         reads=("X-OAuth-Token",),
         example={"provider": "calendar", "url": "https://calendar.example/consent"},
@@ -122,15 +122,15 @@ ROWS: Mapping[tuple[str, str], Row] = {
         parameters={"after": PLACE, "include": INCLUDE},
     ),
     ("post", "/sessions/{session_id}/voice-message"): Row(
-        id="speak", tag="voice", answers={201: answers.SpokenAnswer}, is_keyed=True, leads_to=MADE
+        id="speak", tag="voice", answers={201: shapes.SpokenAnswer}, is_keyed=True, leads_to=MADE
     ),
-    ("post", "/transcribe"): Row(id="transcribe", tag="voice", answers={201: answers.HeardAnswer}, is_keyed=True),
-    ("post", "/stream-tickets"): Row(id="buyTicket", tag=SESSION, answers={201: answers.TicketAnswer}),
-    ("get", "/engines"): Row(id="listEngines", tag="engines", answers={200: answers.EnginesAnswer}),
+    ("post", "/transcribe"): Row(id="transcribe", tag="voice", answers={201: shapes.HeardAnswer}, is_keyed=True),
+    ("post", "/stream-tickets"): Row(id="buyTicket", tag=SESSION, answers={201: shapes.TicketAnswer}),
+    ("get", "/engines"): Row(id="listEngines", tag="engines", answers={200: shapes.EnginesAnswer}),
     ("post", "/engines/switch"): Row(
         id="switchEngine",
         tag="engines",
-        answers={201: answers.SaidAnswer},
+        answers={201: shapes.SaidAnswer},
         is_keyed=True,
         example={"engineType": "claude_api"},
     ),
@@ -182,7 +182,7 @@ ROWS: Mapping[tuple[str, str], Row] = {
     ("post", "/instances/{instance_id}/tasks"): Row(
         id="askInstance",
         tag=INSTANCE,
-        answers={201: answers.AcceptedAnswer},
+        answers={201: shapes.AcceptedAnswer},
         is_keyed=True,
         example={"prompt": "Water the plants."},
         leads_to=MADE,
@@ -202,9 +202,9 @@ ROWS: Mapping[tuple[str, str], Row] = {
             "callbackData": {"sessionId": EXAMPLE_ID, "taskId": EXAMPLE_ID, "signature": "v1.ZGVmYXVsdA==.00"},
         },
     ),
-    ("get", "/healthz"): Row(id="isAlive", tag="process", answers={200: answers.AliveAnswer}, is_bare=True),
+    ("get", "/healthz"): Row(id="isAlive", tag="process", answers={200: shapes.AliveAnswer}, is_bare=True),
     ("get", "/readyz"): Row(
-        id="isReady", tag="process", answers={200: answers.ReadyAnswer, 503: answers.ReadyAnswer}, is_bare=True
+        id="isReady", tag="process", answers={200: shapes.ReadyAnswer, 503: shapes.ReadyAnswer}, is_bare=True
     ),
     ("get", "/metrics"): Row(
         id="readFigures", tag="process", answers={200: None}, streams="text/plain", refuses=(404,), is_bare=True

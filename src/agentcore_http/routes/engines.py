@@ -6,7 +6,7 @@ from agentcore.ids import EngineName
 from agentcore_http.idempotency import Keeper, once
 from agentcore_http.routes.context import Req, caller_of, runtime_of
 from agentcore_http.routes.openapi import accepting, json_response
-from agentcore_http.wire import answers, requests
+from agentcore_http.wire import answers, requests, shapes
 
 CREATED = 201
 
@@ -26,7 +26,7 @@ async def switch(request: Req) -> Response[bytes]:
 
     async def work(_: Keeper) -> tuple[int, object]:
         await runtime.switch_engine(caller, name)
-        return CREATED, answers.SaidAnswer(message="Engine switched", engine_type=name)
+        return CREATED, shapes.SaidAnswer(message="Engine switched", engine_type=name)
 
     return await once(runtime, caller, request, work)
 

@@ -7,7 +7,7 @@ from litestar.exceptions import NotFoundException
 from agentcore.errors import Unavailable
 from agentcore_http.routes.context import ANYBODY, Req, runtime_of
 from agentcore_http.routes.openapi import json_response
-from agentcore_http.wire.answers import AliveAnswer, ReadyAnswer
+from agentcore_http.wire.shapes import AliveAnswer, ReadyAnswer
 
 PATIENCE_S = 2.0
 READY, NOT_READY = 200, 503

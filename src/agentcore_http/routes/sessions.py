@@ -18,7 +18,7 @@ from agentcore_http.auth.identifier import AGENT_TOKEN
 from agentcore_http.idempotency import Keeper, once
 from agentcore_http.routes.context import CALLER_OR_AGENT, Req, caller_of, runtime_of
 from agentcore_http.routes.openapi import accepting, json_response
-from agentcore_http.wire import answers, ndjson, requests
+from agentcore_http.wire import answers, ndjson, requests, shapes
 from agentcore_http.wire.json import moment
 
 CREATED, OK = 201, 200
@@ -46,7 +46,7 @@ async def index(
     if more is not None:
         following = base64.urlsafe_b64encode(f"{more.created_at.isoformat()} {more.id}".encode()).decode()
     items = [answers.session(view) for view in views[:limit]]
-    return json_response(answers.SessionsAnswer(items=items, next_cursor=following))
+    return json_response(shapes.SessionsAnswer(items=items, next_cursor=following))
 
 
 @get("/sessions/{session_id:str}")
@@ -99,7 +99,7 @@ async def messages(
     last = shown[limit - 1] if len(shown) > limit else None
     following = f"{last.seq}.{last.n}" if last is not None else None
     items = [answers.message(message) for message in shown[:limit]]
-    return json_response(answers.MessagesAnswer(items=items, next_cursor=following))
+    return json_response(shapes.MessagesAnswer(items=items, next_cursor=following))
 
 
 @get("/sessions/{session_id:str}/tasks")
@@ -112,7 +112,7 @@ async def tasks(
     shown = await runtime_of(request).views.tasks(caller_of(request), found, place, limit + 1)
     following = str(shown[limit - 1].task.number) if len(shown) > limit else None
     items = [answers.task(view) for view in shown[:limit]]
-    return json_response(answers.TasksAnswer(items=items, next_cursor=following))
+    return json_response(shapes.TasksAnswer(items=items, next_cursor=following))
 
 
 @post(
@@ -129,7 +129,7 @@ async def oauth_trigger(request: Req, session_id: FromPath[str]) -> Response[byt
 
     async def work(_: Keeper) -> tuple[int, object]:
         await runtime.ask_consent(caller, found, prompt, token)
-        return CREATED, answers.SaidAnswer(message="Consent asked for")
+        return CREATED, shapes.SaidAnswer(message="Consent asked for")
 
     return await once(runtime, caller, request, work)
 

@@ -15,7 +15,7 @@ from agentcore.task import TaskStatus
 from agentcore_http.idempotency import Keeper, once
 from agentcore_http.routes.context import Req, caller_of, runtime_of, settings_of
 from agentcore_http.routes.openapi import accepting, json_response
-from agentcore_http.wire import answers, requests
+from agentcore_http.wire import answers, requests, shapes
 
 CREATED, OK, STILL_STOPPING = 201, 200, 202
 DEFAULT_DEADLINE_S = 3600.0
@@ -52,8 +52,8 @@ async def cancel(
         elif status is TaskStatus.CANCELLED:
             said = "Task cancelled"
         else:
-            return STILL_STOPPING, answers.StoppedAnswer(task_id=view.task.id, status="cancelling", message="Stopping")
-        return OK, answers.StoppedAnswer(task_id=view.task.id, status=status.value, message=said)
+            return STILL_STOPPING, shapes.StoppedAnswer(task_id=view.task.id, status="cancelling", message="Stopping")
+        return OK, shapes.StoppedAnswer(task_id=view.task.id, status=status.value, message=said)
 
     return await once(runtime, caller, request, work)
 
@@ -69,8 +69,8 @@ async def inject(request: Req, task_id: FromPath[str]) -> Response[bytes]:
     ask = requests.decoded(await request.body(), requests.InjectBody).ask()
 
     async def work(keeper: Keeper) -> tuple[int, object]:
-        def answer(accepted: Accepted) -> answers.InjectedAnswer:
-            return answers.InjectedAnswer(session_id=accepted.session_id, task_id=accepted.task_id)
+        def answer(accepted: Accepted) -> shapes.InjectedAnswer:
+            return shapes.InjectedAnswer(session_id=accepted.session_id, task_id=accepted.task_id)
 
         def keep(accepted: Accepted) -> Receipt | None:
             return keeper.receipt(CREATED, answer(accepted))
@@ -89,9 +89,9 @@ async def approve(request: Req, task_id: FromPath[str]) -> Response[bytes]:
     async def work(keeper: Keeper) -> tuple[int, object]:
         found = requests.task_id(task_id)
 
-        def answer(decided: ApprovalId) -> answers.DecidedAnswer:
+        def answer(decided: ApprovalId) -> shapes.DecidedAnswer:
             said = "Command approved" if body.approved else "Command rejected"
-            return answers.DecidedAnswer(message=said, task_id=found, approval_id=decided)
+            return shapes.DecidedAnswer(message=said, task_id=found, approval_id=decided)
 
         def keep(decided: ApprovalId) -> Receipt | None:
             return keeper.receipt(CREATED, answer(decided))

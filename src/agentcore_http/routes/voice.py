@@ -12,7 +12,7 @@ from agentcore_http.routes.context import Req, caller_of, runtime_of, settings_o
 from agentcore_http.routes.openapi import uploading
 from agentcore_http.routes.tasks import DEFAULT_DEADLINE_S, known_session
 from agentcore_http.uploads import BODY_BYTES, recording
-from agentcore_http.wire import answers
+from agentcore_http.wire import answers, shapes
 
 CREATED = 201
 
@@ -41,8 +41,8 @@ async def speak(request: Req, session_id: FromPath[str]) -> Response[bytes]:
             if not speech.text:
                 raise SpeechNotDetected("Nobody has said anything in this recording, so nothing was stopped or begun.")
 
-            def answer(accepted: Accepted) -> answers.SpokenAnswer:
-                return answers.SpokenAnswer(
+            def answer(accepted: Accepted) -> shapes.SpokenAnswer:
+                return shapes.SpokenAnswer(
                     session_id=accepted.session_id,
                     task_id=accepted.task_id,
                     transcript=speech.text,

@@ -12,8 +12,8 @@ from agentcore.follow import ResetReason
 from agentcore.session import SessionStatus
 from agentcore.task import Decision, ErrorCode, StopCode, TaskStatus
 from agentcore.usage import Fidelity
-from agentcore_http.wire.answers import ApprovalAnswer, SessionAnswer, TaskAnswer
 from agentcore_http.wire.parts import PartAnswer
+from agentcore_http.wire.shapes import ApprovalAnswer, SessionAnswer, TaskAnswer
 from agentcore_http.wire.words import Count, Id, Object, Place, Sha256, Time, described, one_of
 
 

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from decimal import Decimal
 
 from agentcore.books import Delivery, Totals, UsageReport
-from agentcore_http.wire.answers import Answer
 from agentcore_http.wire.json import timestamp
+from agentcore_http.wire.shapes import Answer
 
 
 class TotalsAnswer(Answer):
