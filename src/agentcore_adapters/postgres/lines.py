@@ -49,7 +49,7 @@ class Room:
             return cls(None, 0, 0)
         tenant, open_, running = changes.tenant_id, changes.most_open, most
         open_, running = UNBOUNDED if open_ is None else open_, UNBOUNDED if running is None else running
-        sent = await transaction.send(sql.COUNT_BOTH, tenant, open_ + 1, alone, tenant, running + 1)
+        sent = await transaction.send(sql.COUNT_BOTH, tenant, open_ + 1, running + 1, alone)
         return cls(sent, open_, running)
 
     async def checked(self, more: int, *, alone: bool) -> bool:

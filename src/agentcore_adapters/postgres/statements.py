@@ -18,14 +18,18 @@ LOCK_HEAD = "SELECT head, text_pos, bound FROM log_head WHERE tenant_id = %s AND
 # -------------------------------------------------------------------------------------------------------- limits
 OPEN, RUNNING = "open", "running"
 COUNT = "SELECT * FROM count_tasks(%s, %s, %s, %s)"
-COUNT_BOTH = """
-    SELECT o.beside, o.stored, r.beside AS beside_running, r.stored AS running
-    FROM count_tasks('open', %s, %s, %s) AS o, count_tasks('running', %s, %s, false) AS r"""
+COUNT_BOTH = "SELECT * FROM count_both(%s, %s, %s, %s)"
 LIMITS = "SELECT id, limits FROM tenant WHERE limits IS NOT NULL"
 SET_LIMITS = """
     INSERT INTO tenant (id, limits) VALUES (%s, %s)
     ON CONFLICT ON CONSTRAINT tenant_pk DO UPDATE SET limits = excluded.limits"""
 STORED_BYTES = "SELECT coalesce(sum(octet_length(data)), 0)::bigint AS n FROM blob WHERE tenant_id = %s"
+LOOK = """
+    SELECT s.version, h.head, h.text_pos,
+           EXISTS (SELECT FROM task t WHERE t.tenant_id = s.tenant_id AND t.session_id = s.id
+                   AND t.completed_at IS NULL) AS is_busy
+    FROM session s JOIN log_head h ON h.tenant_id = s.tenant_id AND h.session_id = s.id
+    WHERE s.tenant_id = %s AND s.id = %s FOR NO KEY UPDATE OF s, h"""
 ANY_OPEN = "SELECT 1 AS open FROM task WHERE tenant_id = %s AND session_id = %s AND completed_at IS NULL LIMIT 1"
 
 # ----------------------------------------------------------------------------------------------------------- writes
@@ -62,19 +66,21 @@ LET_GO_TASK = (
           WHERE tenant_id = %s AND id = %s"""
 )
 SET_CHANGE = "UPDATE task SET change_id = %s WHERE tenant_id = %s AND id = %s AND completed_at IS NULL"
-MOVE_HEAD = """
-    WITH head AS (
+PUT_HEAD = """ head AS (
       UPDATE log_head SET head = %s, text_pos = %s, bound = greatest(bound, %s)
       WHERE tenant_id = %s AND session_id = %s)"""
+MOVE_HEAD = "WITH" + PUT_HEAD
 PUT_MESSAGES = """, said AS (
       INSERT INTO message (tenant_id, session_id, seq, n, id, task_id, role, parts, interrupted, created_at)
-      SELECT %s, %s, m.* FROM unnest(%s::bigint[], %s::smallint[], %s::text[], %s::uuid[], %s::text[], %s::jsonb[],
-                                     %s::boolean[], %s::timestamptz[]) AS m)"""
+      SELECT %s, %s, m.* FROM jsonb_to_recordset(%s) AS m (seq bigint, n smallint, id text, task_id uuid, role text,
+                                                           parts jsonb, interrupted boolean, created_at timestamptz))"""
 EVENTS = """
     INSERT INTO session_event (tenant_id, session_id, created_at, seq, text_pos, task_id, attempt, event)
-    SELECT %s, %s, %s, e.* FROM unnest(%s::bigint[], %s::bigint[], %s::uuid[], %s::int[], %s::jsonb[]) AS e"""
+    SELECT %s, %s, %s, e.* FROM jsonb_to_recordset(%s) AS e (seq bigint, text_pos bigint, task_id uuid, attempt int,
+                                                             event jsonb)"""
 APPEND = MOVE_HEAD + EVENTS
 APPEND_WITH_MESSAGES = MOVE_HEAD + PUT_MESSAGES + EVENTS
+BEGIN_TASK = "WITH moved AS (" + MOVE_SESSION + "), begun AS (" + BEGUN_TASK + ")," + PUT_HEAD + PUT_MESSAGES + EVENTS
 PUT_APPROVAL = """
     INSERT INTO approval (tenant_id, id, task_id, tool_use_id, tool_name, input, input_sha256, expires_at, created_at,
                           decision, on_reject, decided_by, reason, decided_at, used)

@@ -36,6 +36,7 @@ class Place:
 
     head: int
     position: int
+    is_busy: bool = False  #: Whether a task of the session was open.
 
 
 async def write(
@@ -79,13 +80,11 @@ async def submit(
     That is: its session has no other open task, and its tenant runs fewer than *most*, whoever else begins some now.
     """
     tenant, session_id = changes.tenant_id, changes.session_id
-    # Before the session is locked: whoever opens a task in between moves the session on, and then this one is stale.
-    opened = await transaction.send(sql.ANY_OPEN, tenant, session_id)
     room = await Room.asked(transaction, changes, most, alone=alone)
     place = await _lock(transaction, evolve(changes, most_open=None), None, alone=alone)
     may_begin = await room.checked(changes.opened, alone=alone)
     entries = numbered(changes, place)
-    if not may_begin or await opened.fetchall():
+    if not may_begin or place.is_busy:
         await _put(transaction, changes, entries, None, None)
         await append(transaction, changes, entries)
         return entries, None
@@ -96,11 +95,10 @@ async def submit(
     turn, begun = turn.begin(changes.at)
     both = evolve(changes, tasks=(), log=(*changes.log, *begun.log))
     everything = numbered(both, place)
-    await _put(transaction, both, (), None, None)
-    if begun.session is not None:
-        await _put_session(transaction, begun.session)
-    await _put_begun(transaction, turn.task, take)
-    await append(transaction, both, everything)
+    if begun.session is not None:  # it had failed, and is revived: two steps of it
+        await _put_session(transaction, changes.session)
+        both = evolve(both, session=begun.session)
+    await _put_begun(transaction, both, turn.task, take, everything)
     place_, limit = (tenant, session_id), queued.params.max_context_messages
     history = await transaction.send(sql.HISTORY, *place_, *place_, *place_, limit)
     return entries, Begun(turn=turn, entries=everything[len(entries) :], history=history)
@@ -134,17 +132,20 @@ async def _lock(transaction: Transaction, changes: Changes, lease: Lease | None,
     most, counting = changes.most_open, None
     if most is not None:
         counting = await count(transaction, sql.OPEN, tenant, most, alone=alone)
-    place = await transaction.send(sql.LOCK_SESSION, tenant, session_id)
-    locked = await transaction.send(sql.LOCK_TASKS, tenant, task_ids) if task_ids else None
-    session, head, *held = await transaction.arrive(
-        place,
-        await transaction.send(sql.LOCK_HEAD, tenant, session_id),
-        *([await transaction.send(sql.HOLD, *place_of(changes.receipt.key))] if changes.receipt else ()),
-    )
-    tasks = await locked.fetchall() if locked is not None else []
+    locked = []
+    if task_ids:
+        locked.append(await transaction.send(sql.LOCK_SESSION, tenant, session_id))
+        locked.append(await transaction.send(sql.LOCK_TASKS, tenant, task_ids))
+        locked.append(await transaction.send(sql.LOCK_HEAD, tenant, session_id))
+    else:
+        locked.append(await transaction.send(sql.LOOK, tenant, session_id))
+    if changes.receipt is not None:
+        locked.append(await transaction.send(sql.HOLD, *place_of(changes.receipt.key)))
+    session, *others = await transaction.arrive(*locked)
+    tasks, head = others[:2] if task_ids else ([], session)
     if counting is not None and most is not None and not await counting.must_fit(changes.opened, most, alone=alone):
         raise OverLimit(OVER.format(most), AGAIN_S)
-    if held == [[]]:
+    if changes.receipt is not None and not others[-1]:
         raise KeyInFlight("Another request with this Idempotency-Key has taken its place.")
     stored = row_of(session)
     if stored is None and (changes.session is None or changes.session.version != 1):
@@ -159,7 +160,9 @@ async def _lock(transaction: Transaction, changes: Changes, lease: Lease | None,
         if task.version != (row["version"] if row else 0) + 1:
             raise Stale("The task has moved on.")
     end = row_of(head)
-    return Place(head=end["head"], position=end["text_pos"]) if end else Place(head=0, position=0)
+    if end is None:
+        return Place(head=0, position=0)
+    return Place(head=end["head"], position=end["text_pos"], is_busy=bool(tasks) or end.get("is_busy", False))
 
 
 def _must_hold(lease: Lease, changes: Changes, known: Mapping[str, DictRow]) -> None:
@@ -197,35 +200,47 @@ async def append(transaction: Transaction, changes: Changes, entries: tuple[Entr
     if not entries:
         return
     tenant, session_id = changes.tenant_id, changes.session_id
-    bound = max((e.seq for e in entries if bounds_attempt(e.event, e.attempt)), default=0)
-    head = (entries[-1].seq, entries[-1].position, bound, tenant, session_id)
-    events = (
-        tenant,
-        session_id,
-        changes.at,
-        [entry.seq for entry in entries],
-        [entry.position for entry in entries],
-        [entry.task_id for entry in entries],
-        [entry.attempt for entry in entries],
-        [Jsonb(codec.event_json(entry.event)) for entry in entries],
-    )
-    messages = list(chain.from_iterable(map(_announced, changes.log, entries)))
-    if not messages:
+    head, events = _end(changes, entries), _events(changes, entries)
+    if said := _said(changes, entries):
+        await transaction.send(sql.APPEND_WITH_MESSAGES, *head, tenant, session_id, Jsonb(said), *events)
+    else:
         await transaction.send(sql.APPEND, *head, *events)
-        return
-    said = (
-        tenant,
-        session_id,
-        [message.seq for message in messages],
-        [message.n for message in messages],
-        [message.id for message in messages],
-        [message.task_id for message in messages],
-        [message.role.value for message in messages],
-        [Jsonb(codec.parts_json(message.parts)) for message in messages],
-        [message.interrupted for message in messages],
-        [message.at for message in messages],
-    )
-    await transaction.send(sql.APPEND_WITH_MESSAGES, *head, *said, *events)
+
+
+def _end(changes: Changes, entries: tuple[Entry, ...]) -> tuple[object, ...]:
+    bound = max((e.seq for e in entries if bounds_attempt(e.event, e.attempt)), default=0)
+    return (entries[-1].seq, entries[-1].position, bound, changes.tenant_id, changes.session_id)
+
+
+def _events(changes: Changes, entries: tuple[Entry, ...]) -> tuple[object, ...]:
+    rows = [
+        {
+            "seq": entry.seq,
+            "text_pos": entry.position,
+            "task_id": entry.task_id,
+            "attempt": entry.attempt,
+            "event": codec.event_json(entry.event),
+        }
+        for entry in entries
+    ]
+    return (changes.tenant_id, changes.session_id, changes.at, Jsonb(rows))
+
+
+def _said(changes: Changes, entries: tuple[Entry, ...]) -> list[dict[str, object]]:
+    """Return the messages that the events announce, as rows."""
+    return [
+        {
+            "seq": message.seq,
+            "n": message.n,
+            "id": message.id,
+            "task_id": message.task_id,
+            "role": message.role.value,
+            "parts": codec.parts_json(message.parts),
+            "interrupted": message.interrupted,
+            "created_at": message.at,
+        }
+        for message in chain.from_iterable(map(_announced, changes.log, entries))
+    ]
 
 
 def _announced(logged: Logged, entry: Entry) -> Iterable[Message]:
@@ -251,8 +266,12 @@ async def _put_session(transaction: Transaction, session: Session) -> None:
         )
         await transaction.send(sql.NEW_HEAD, session.tenant_id, session.id)
         return
-    status, at = session.status.value, session.updated_at
-    await transaction.send(sql.MOVE_SESSION, session.title, status, session.version, at, session.tenant_id, session.id)
+    await transaction.send(sql.MOVE_SESSION, *_moved(session))
+
+
+def _moved(session: Session) -> tuple[object, ...]:
+    where = (session.tenant_id, session.id)
+    return (session.title, session.status.value, session.version, session.updated_at, *where)
 
 
 async def _put_task(
@@ -277,8 +296,20 @@ async def _put_task(
         await transaction.send(sql.LET_GO_TASK, *moved, *stamps, *where)
 
 
-async def _put_begun(transaction: Transaction, task: Task, take: tuple[str, float]) -> None:
-    await transaction.send(sql.BEGUN_TASK, *_new_row(task), task.started_at, *take)
+async def _put_begun(
+    transaction: Transaction, changes: Changes, task: Task, take: tuple[str, float], entries: tuple[Entry, ...]
+) -> None:
+    """Put a task that was just begun, and what it logs; in a session that is known all at once."""
+    assert changes.session is not None
+    row = (*_new_row(task), task.started_at, *take)
+    if changes.session.version == 1:
+        await _put(transaction, changes, (), None, None)
+        await transaction.send(sql.BEGUN_TASK, *row)
+        await append(transaction, changes, entries)
+        return
+    await _put_rest(transaction, changes)
+    log = (*_end(changes, entries), changes.tenant_id, changes.session_id, Jsonb(_said(changes, entries)))
+    await transaction.send(sql.BEGIN_TASK, *_moved(changes.session), *row, *log, *_events(changes, entries))
 
 
 def _new_row(task: Task) -> tuple[object, ...]:
