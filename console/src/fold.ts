@@ -117,8 +117,10 @@ function told(draft: Draft, frame: Frame): void {
     case "problem":
       return;
   }
-  if (frame.taskId === undefined) return;
-  const turn = draft.turn(frame.taskId);
+  // Consent is asked for in a session; it is shown where the conversation is by then.
+  const taskId = frame.taskId ?? draft.turns.findLast((one) => one.prompt !== null)?.taskId;
+  if (taskId === undefined) return;
+  const turn = draft.turn(taskId);
   switch (frame.type) {
     case "task_info":
       turn.status = frame.status;

@@ -237,6 +237,7 @@ async def test_attachments_are_chosen_dropped_and_pasted(view: Looking, served: 
 async def test_conversations_are_found_renamed_and_closed(view: Looking, served: Served) -> None:
     for prompt in ("Count the whales", "Water the plants"):
         await served.done(prompt)
+    await view.page.reload()
     await view.page.get_by_role("link", name=re.compile("Water the plants")).click()
     await view.button("Rename").click()
     await view.page.get_by_label("Title").fill("Gardening")
@@ -278,7 +279,8 @@ async def test_what_was_used_is_shown_by_day_and_model(view: Looking, served: Se
 
 async def test_all_of_it_is_done_with_keys(view: Looking) -> None:
     keyboard = view.page.keyboard
-    await keyboard.type("[[say:so far]] [[hang]]")  # the message has the focus
+    await view.page.locator("#message:focus").wait_for()
+    await keyboard.type("[[say:so far]] [[hang]]")
     await keyboard.press("Enter")
     await view.hears("so far")
     await keyboard.press("Escape")
@@ -294,8 +296,10 @@ async def test_all_of_it_is_done_with_keys(view: Looking) -> None:
     await keyboard.press("Enter")
     await view.page.locator(".tool .state", has_text="done").wait_for()
     await keyboard.press("Alt+n")
-    await view.sees("What shall be done?")
+    await view.sees("What shall we work on?")
+    await view.page.get_by_role("link", name=re.compile("so far")).wait_for()
     await keyboard.press("Control+k")
+    await view.page.locator("#search:focus").wait_for()
     await keyboard.type("so far")
     await keyboard.press("Tab")
     await keyboard.press("Enter")

@@ -90,7 +90,7 @@ class Looking:
 
     async def open(self, path: str = "/") -> None:
         await self.page.goto(self.url + path)
-        await self.page.get_by_role("button", name="New conversation").wait_for(state="attached")
+        await self.page.locator("#message, .usage").wait_for()
 
     @property
     def message(self) -> "Locator":

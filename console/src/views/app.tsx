@@ -15,18 +15,18 @@ export function App() {
     <>
       <a
         class="skip"
-        href="#message"
+        href="#main"
         onClick={(event) => {
           event.preventDefault();
-          focusComposer();
+          if (!focusComposer()) document.querySelector<HTMLElement>("#main")?.focus();
         }}
       >
-        To the message
+        To the conversation
       </a>
       <div class={`frame ${isDrawerOpen.value ? "drawer-open" : ""}`}>
         <Sidebar onHelp={() => setHelp(true)} />
         {isDrawerOpen.value && <div class="veil" onClick={() => (isDrawerOpen.value = false)} />}
-        <main>{place.value.view === "usage" ? <Usage /> : <Chat />}</main>
+        <main id="main" tabIndex={-1}>{place.value.view === "usage" ? <Usage /> : <Chat />}</main>
       </div>
       <div class="notices" role="alert">
         {notices.value.map(({ id, text }) => (

@@ -9,7 +9,7 @@ import { decide } from "../api";
 import type { Approval, Tool } from "../fold";
 import { attempt } from "../state";
 import { Icon } from "./icons";
-import { Pre } from "./parts";
+import { Pre, Visible } from "./parts";
 
 export function ApprovalCard({ tool, approval, taskId }: { tool: Tool; approval: Approval; taskId: string }) {
   const [isSent, setSent] = useState(false);
@@ -23,14 +23,20 @@ export function ApprovalCard({ tool, approval, taskId }: { tool: Tool; approval:
   const fields = Object.entries(tool.input) as [string, unknown][];
   return (
     <section class="approval" aria-label={`Approval of ${tool.name}`} tabIndex={-1}>
-      <h3>
+      <h2>
         <Icon name="shield" />
-        May <code>{tool.name}</code> be called?
-      </h3>
+        May{" "}
+        <code>
+          <Visible text={tool.name} />
+        </code>{" "}
+        be called?
+      </h2>
       <dl>
         {fields.map(([name, value]) => (
           <div key={name}>
-            <dt>{name}</dt>
+            <dt>
+              <Visible text={name} />
+            </dt>
             <dd>
               <Pre name={`Input: ${name}`} text={typeof value === "string" ? value : JSON.stringify(value, null, 2)} />
             </dd>

@@ -1,5 +1,5 @@
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
-import { closeSession, conversation, hurry, isCaughtUp, isClosed, isDrawerOpen, link, rename, sessionId, waiting } from "../state";
+import { closeSession, conversation, go, hurry, isCaughtUp, isClosed, isDrawerOpen, link, rename, sessionId, waiting } from "../state";
 import type { Link } from "../stream";
 import { Composer } from "./composer";
 import { Icon } from "./icons";
@@ -75,6 +75,9 @@ function Header() {
       )}
       <span class="grow" />
       {sessionId.value !== null && <Line state={link.value} />}
+      <button type="button" class="bare square narrow-only" aria-label="New conversation" onClick={() => go("#/")}>
+        <Icon name="plus" />
+      </button>
       {isClosing && <Closing onClose={() => setClosing(false)} />}
     </header>
   );
@@ -129,7 +132,7 @@ function Welcome() {
   return (
     <section class="log welcome" aria-label="Welcome">
       <div>
-        <p class="greeting">What shall be done?</p>
+        <p class="greeting">What shall we work on?</p>
         <p class="quiet">
           Write below, speak, or drop a picture or a PDF. <kbd>Ctrl</kbd> <kbd>/</kbd> shows the keys.
         </p>

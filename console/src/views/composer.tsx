@@ -19,7 +19,7 @@ export function Composer() {
   const isLive = live.value !== null;
 
   useEffect(() => void drafts.set(id, { text, files: [...files] }), [id, text, files]);
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (matchMedia("(pointer: fine)").matches) area.current?.focus();
   }, []);
   useLayoutEffect(() => {

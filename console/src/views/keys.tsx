@@ -14,7 +14,12 @@ const KEYS: [string, string][] = [
   ["Ctrl /", "These keys"],
 ];
 
-export const focusComposer = (): void => document.querySelector<HTMLTextAreaElement>("#message")?.focus();
+/** Put the cursor where one writes; false: there is no such place. */
+export function focusComposer(): boolean {
+  const area = document.querySelector<HTMLTextAreaElement>("#message");
+  area?.focus();
+  return area !== null;
+}
 
 export function listen(help: () => void): () => void {
   function press(event: KeyboardEvent): void {

@@ -4,7 +4,7 @@ import type { Item, Tool, Turn } from "../fold";
 import type { Part } from "../wire/types";
 import { ApprovalCard } from "./approval";
 import { Icon } from "./icons";
-import { counted, dollars, Markdown, Pre } from "./parts";
+import { counted, dollars, Markdown, Pre, Visible } from "./parts";
 
 export const TurnView = memo(function TurnView({ turn, waits }: { turn: Turn; waits: string }) {
   const isWorking = turn.status === "running" && turn.end === null;
@@ -116,16 +116,18 @@ function ToolView({ tool, taskId, isOver }: { tool: Tool; taskId: string; isOver
     <details class={`tool ${state === "running" ? "running" : tool.isError || isRefused ? "failed" : ""}`}>
       <summary>
         <Icon name="tool" />
-        <code>{tool.name}</code>
-        <span class="hint">{firstWords(tool.input)}</span>
+        <code>
+          <Visible text={tool.name} />
+        </code>
+        <bdi class="hint">{firstWords(tool.input)}</bdi>
         <span class="state">{state}</span>
       </summary>
       <div class="tool-body">
-        <h3>Input</h3>
+        <p class="label">Input</p>
         <Pre name="Input" text={JSON.stringify(tool.input, null, 2)} />
         {tool.output !== null && (
           <>
-            <h3>Output</h3>
+            <p class="label">Output</p>
             <Pre name="Output" text={tool.output} />
           </>
         )}

@@ -21,8 +21,8 @@ from agentcore_http.routes.context import ANYBODY, Req
 FOLDER = Path(__file__).parent.parent / "console"
 NAME = re.compile(r"[\w-]+\.(js|css|svg|woff2)", re.ASCII)
 KINDS = {
-    "js": "text/javascript; charset=utf-8",
-    "css": "text/css; charset=utf-8",
+    "js": "text/javascript",
+    "css": "text/css",
     "svg": "image/svg+xml",
     "woff2": "font/woff2",
 }
@@ -63,7 +63,7 @@ def page() -> File | None:
         body = (FOLDER / "index.html").read_bytes()
     except OSError:
         return None
-    return File(body, "text/html; charset=utf-8", f'"{sha256(body).hexdigest()[:32]}"')
+    return File(body, "text/html", f'"{sha256(body).hexdigest()[:32]}"')
 
 
 @cache
@@ -83,7 +83,7 @@ async def index(request: Req) -> Response[bytes]:
     """Show the console."""
     file = page()
     if file is None:
-        return Response(MISSING, media_type="text/html; charset=utf-8", headers={"Cache-Control": "no-cache"})
+        return Response(MISSING, media_type="text/html", headers={"Cache-Control": "no-cache"})
     return _handed(request, file, PAGE_HEADERS)
 
 
