@@ -162,7 +162,7 @@ export function hurry(): void {
 
 /** Open the line again that was refused. */
 export function watchAgain(): void {
-  if (link.value === "refused") watch(sessionId.value);
+  if (link.value === "refused") follow?.again();
 }
 
 // ----------------------------------------------------------------------------------------------------------- actions

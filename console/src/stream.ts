@@ -4,7 +4,7 @@
  * Law: what arrives is handed on once and in order; the last cursor is kept and sent when the line is opened again, so
  * nothing is missed or told twice however often it breaks.
  */
-import { API, Refused, protocols } from "./api";
+import { API, Refused, isTokenWanted, protocols } from "./api";
 import type { Frame } from "./wire/types";
 
 export type Link = "connecting" | "live" | "waiting" | "refused" | "gone";
@@ -60,6 +60,12 @@ export class Follow {
     } else this.look();
   };
 
+  /** Begin again where it was, because who asks can be shown now. */
+  again(): void {
+    this.failures = 0;
+    void this.open();
+  }
+
   private async open(): Promise<void> {
     this.timer = undefined;
     this.told.link("connecting");
@@ -110,8 +116,9 @@ export class Follow {
     this.socket = null;
     if (code === NOT_AUTHENTICATED) {
       // The ticket may have been too old; who really is not known is refused the next one.
-      if (this.failures > 0) this.told.link("refused");
-      else this.later();
+      if (this.failures === 0) return this.later();
+      isTokenWanted.value = true;
+      this.told.link("refused");
     } else if (code === NO_SUCH_SESSION || code === FORBIDDEN) this.told.link("gone");
     else if (code === TOO_SLOW) void this.open();
     else this.later();

@@ -2,6 +2,7 @@
 
 import re
 import struct
+import time
 import zlib
 from collections.abc import AsyncIterator, Awaitable
 from typing import TYPE_CHECKING, Any
@@ -331,3 +332,19 @@ async def test_SEC30_a_token_is_kept_in_memory_alone(browser: "Browser") -> None
         with anyio.move_on_after(0.3):
             await view.hears("w1")
         assert await view.said() == ""
+
+
+async def test_SEC30_a_token_that_expires_is_asked_for_again_and_nothing_is_lost(browser: "Browser") -> None:
+    issuer = Issuer()
+    async with guarded(jwt_settings(), issuer) as served, looking(browser, served.url, bears=("401",)) as view:
+        await view.open()
+        await view.page.get_by_label("Token").fill(issuer.token(exp=int(time.time()) + 4))
+        await view.button("Continue").click()
+        await view.send("[[words:480]] [[slow:0.012]]")
+        await view.hears("w50 ")
+        await view.page.get_by_label("Token").fill(issuer.token())
+        assert "w479" not in await view.said()
+        await view.button("Continue").click()
+        await view.page.get_by_role("button", name="Connection: Live").wait_for()
+        await view.sees("23 in, 17 out")
+        assert await view.said() == "".join(f"w{i} " for i in range(480)).strip()

@@ -38,6 +38,7 @@ OPEN = {  # what needs no identity, and why that is so stands where it is declar
     ("GET", "/"),
     ("GET", "/assets/{name:str}"),
     ("GET", "/healthz"),
+    ("GET", "/metrics"),
     ("GET", "/readyz"),
     ("POST", f"{API}/instances/openclaw-app-callback"),
     ("GET", "/schema"),
