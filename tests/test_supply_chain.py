@@ -23,7 +23,7 @@ PINS = sorted((ROOT / "requirements").glob("*.txt"))
 PINNED = re.compile(r"[\w.-]+(\[[\w,-]+\])?==\S+( ; [^\\]+)?( \\\n    --hash=sha256:[0-9a-f]{64})+")
 INDEXES = re.compile(r"py[p]i\.|python[h]osted\.|npm[j]s\.", re.IGNORECASE)
 KINDS = {".py", ".toml", ".txt", ".md", ".sql", ".yml", ".json"}
-MADE = {".git", ".nox", ".venv", "dist", "build", ".mypy_cache", ".ruff_cache", ".import_linter_cache"}
+MADE = {".git", "node_modules", ".nox", ".venv", "dist", "build", ".mypy_cache", ".ruff_cache", ".import_linter_cache"}
 
 
 @pytest.mark.parametrize("pins", PINS, ids=lambda path: path.stem)

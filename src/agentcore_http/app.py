@@ -25,7 +25,7 @@ from agentcore_http.door import Door, Doorkeeper
 from agentcore_http.front import Front
 from agentcore_http.methods import name_methods
 from agentcore_http.problems import answer
-from agentcore_http.routes import engines, events, health, instances, sessions, tasks, tickets, usage, voice
+from agentcore_http.routes import console, engines, events, health, instances, sessions, tasks, tickets, usage, voice
 from agentcore_http.settings import Settings
 from agentcore_http.telemetry import Telemetry
 
@@ -76,7 +76,7 @@ def create_app(
         middleware=[Doorkeeper],  # behind the Identifier
     )
     app = Litestar(
-        route_handlers=[api, *health.HANDLERS],
+        route_handlers=[api, *health.HANDLERS, *console.HANDLERS],
         lifespan=[lifespan],
         middleware=[doorman, Identifier],
         cors_config=cross_origin(settings),

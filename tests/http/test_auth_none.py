@@ -35,7 +35,10 @@ from agentcore_http.settings import Settings, SettingsError
 pytestmark = pytest.mark.anyio
 UNKNOWN = "00000000-0000-4000-8000-000000000000"
 OPEN = {  # what needs no identity, and why that is so stands where it is declared
+    ("GET", "/"),
+    ("GET", "/assets/{name:str}"),
     ("GET", "/healthz"),
+    ("GET", "/metrics"),
     ("GET", "/readyz"),
     ("POST", f"{API}/instances/openclaw-app-callback"),
     ("GET", "/schema"),

@@ -37,13 +37,13 @@ class Doorman:
         if scope["type"] in {"http", "websocket"}:
             headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
             try:
-                self.check(str(scope.get("method", "GET")), headers)
+                self.check(str(scope.get("method", "GET")), headers, scope["path"])
             except AgentcoreError as error:
                 await refuse(scope, receive, send, error)
                 return
         await self.app(scope, receive, send)
 
-    def check(self, method: str, headers: dict[str, str]) -> None:
+    def check(self, method: str, headers: dict[str, str], path: str = "") -> None:
         """Raise OriginRefused, or UnsupportedMedia for a body that a form could have sent."""
         host = headers.get("host", "")
         if not host or not (self.any_host or self._is_known(host)):
@@ -51,7 +51,8 @@ class Doorman:
         origin = headers.get("origin")
         if origin is not None and not self._is_ours(origin, host):
             raise OriginRefused(f"This origin may not use the server. {REFUSED}")
-        if origin is None and headers.get("sec-fetch-site", "none") not in {"none", "same-origin"}:
+        is_foreign = origin is None and headers.get("sec-fetch-site", "none") not in {"none", "same-origin"}
+        if is_foreign and not _follows_a_link(method, headers, path):
             raise OriginRefused(f"Requests from other sites are refused. {REFUSED}")
         has_body = headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
         kind = headers.get("content-type", "").partition(";")[0].strip().lower()
@@ -68,6 +69,12 @@ class Doorman:
 
     def _is_ours(self, origin: str, host: str) -> bool:
         return origin in self.allowed or origin in {f"http://{host}", f"https://{host}"}
+
+
+def _follows_a_link(method: str, headers: dict[str, str], path: str) -> bool:
+    """Whether a person comes from another site to the console, which holds nothing of anybody; in no frame."""
+    wanted = (headers.get("sec-fetch-mode"), headers.get("sec-fetch-dest"))
+    return method == "GET" and path == "/" and wanted == ("navigate", "document")
 
 
 def cross_origin(settings: Settings) -> CORSConfig | None:
