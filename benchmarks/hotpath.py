@@ -237,7 +237,7 @@ async def showing(n: int) -> list[Stage]:
             here.send(encoded.body)
             there.recv(4096)
 
-    connection = _connection(session_id, encoder)
+    connection = _connection(encoder)
 
     async def send() -> None:
         for _ in range(n):
@@ -256,7 +256,7 @@ async def showing(n: int) -> list[Stage]:
     return stages
 
 
-def _connection(session_id: SessionId, encoder: Encoder) -> Connection:
+def _connection(encoder: Encoder) -> Connection:
     """Make a subscriber whose frames go nowhere; what only reading needs is left out."""
 
     async def receive_nothing() -> Any:  # noqa: ANN401 - Litestar's own type
@@ -269,7 +269,7 @@ def _connection(session_id: SessionId, encoder: Encoder) -> Connection:
     socket_: Any = WebSocket(scope, receive=receive_nothing, send=send_nowhere)
     socket_.connection_state = "connect"
     nothing: Any = None
-    return Connection(socket_, nothing, nothing, session_id, encoder, 20.0, 0.0)
+    return Connection(socket_, nothing, nothing, nothing, encoder, 20.0, 0.0)
 
 
 async def run(wire: str, n: int) -> list[Stage]:

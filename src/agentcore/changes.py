@@ -112,6 +112,7 @@ class Changes:
     text_start: int | None = None  #: Position of the first text in ``log``; None if there is none.
     receipt: Receipt | None = None
     live: tuple[Said, ...] = ()  #: Told at once, never stored as such.
+    idle: bool = False  #: Decided for a session without an open task: if it has one, this is Stale.
     most_open: int | None = None  #: Tasks of the tenant that may be open once this is stored, else OverLimit.
 
     @property

@@ -35,6 +35,11 @@ class Lanes:
             if lane.reading is not None:
                 yield lane, lane.reading
 
+    def is_driven(self, tenant: TenantId, session_id: SessionId) -> bool:
+        """Whether a task of a session is driven here."""
+        lane = self._lanes.get((tenant, session_id))
+        return lane is not None and lane.reading is not None
+
     @property
     def is_quiet(self) -> bool:
         """Whether nothing is being stored, taken or looked at here: engines may be read, and say nothing."""
@@ -49,9 +54,8 @@ class Lanes:
 
     def woken(self, tenant: TenantId, session_id: SessionId) -> None:
         """Look at a session because somebody asked for it; nothing to do unless it is driven here."""
-        lane = self._lanes.get((tenant, session_id))
-        if lane is not None and lane.reading is not None:
-            self.house.spawn(lane.reconcile)
+        if self.is_driven(tenant, session_id):
+            self.house.spawn(self._lanes[tenant, session_id].reconcile)
 
     async def reconcile(self, tenant: TenantId, session_id: SessionId) -> None:
         """Do what is due in one session."""

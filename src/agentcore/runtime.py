@@ -49,6 +49,7 @@ class Accepted:
     task_id: TaskId
     session_created: bool
     status: TaskStatus  #: RUNNING if nothing stood in its way, else QUEUED.
+    session: Session | None = None  #: As it was stored with the prompt.
 
 
 Keep = Callable[[Accepted], Receipt | None]
@@ -95,24 +96,31 @@ class Runtime:
         session_id: SessionId | None = None,
         on_busy: OnBusy = OnBusy.INTERRUPT,
         keep: Keep | None = None,
+        known: Session | None = None,
     ) -> Accepted:
         """Accept a prompt; a session that for the caller there is none becomes a new one of the caller.
 
-        *keep* makes the receipt that is stored with it.  Raises UnknownEngine, EngineUnavailable, SessionClosed,
-        SessionBusy, ToolNotAllowed, OverLimit; then nothing is stored.
+        *keep* makes the receipt that is stored with it.  *known* is the session as the caller was last shown it: as
+        long as it has not changed and is idle, nothing has to be read.  Raises UnknownEngine, EngineUnavailable,
+        SessionClosed, SessionBusy, ToolNotAllowed, OverLimit; then nothing is stored.
         """
         access.act(caller)
         self._must_be_open()
         await self._must_be_within_limits(caller, ask)
-        found = await self._found(caller, session_id, ask)
+        found = await self._found(caller, session_id, ask, known)
         engine = ask.engine or found.session.engine
-        ask = evolve(ask, instance=await self.remote.called(caller, found.session, engine))
-        prompt = self._prompt(caller, found.session, ask, engine)
+        called = evolve(ask, instance=await self.remote.called(caller, found.session, engine))
+        prompt = self._prompt(caller, found.session, called, engine)
 
         def decide(session: Session, turns: Sequence[Turn], at: datetime) -> tuple[Task, Changes]:
             return admission.admit(session, turns, prompt, on_busy, at)
 
-        return await self._admit(found, decide, keep)
+        try:
+            return await self._admit(found, decide, keep)
+        except SessionNotFound:  # it was erased meanwhile
+            if known is None:
+                raise
+            return await self.execute(caller, ask, session_id=session_id, on_busy=on_busy, keep=keep)
 
     async def inject(self, caller: Caller, task_id: TaskId, ask: Ask, *, keep: Keep | None = None) -> Accepted:
         """Stop a live task and run a prompt in its place, with the parameters of the one it stops.
@@ -169,8 +177,15 @@ class Runtime:
             known = known if is_new else None
             task, changes = decide(stored, turns, self.house.clock.now())
             status = TaskStatus.QUEUED if turns else TaskStatus.RUNNING
-            accepted = Accepted(session_id=session.id, task_id=task.id, session_created=is_new, status=status)
-            return accepted, evolve(changes, receipt=keep(accepted) if keep else None, most_open=most_open)
+            accepted = Accepted(
+                session_id=session.id,
+                task_id=task.id,
+                session_created=is_new,
+                status=status,
+                session=changes.session,
+            )
+            receipt = keep(accepted) if keep else None
+            return accepted, evolve(changes, receipt=receipt, most_open=most_open, idle=not turns)
 
         most_open = self.house.quotas.of(session.tenant_id).max_open
         async with self.house.lines.at(session.tenant_id):
@@ -179,10 +194,15 @@ class Runtime:
         log.info("task.accepted", task_id=accepted.task_id, session_id=accepted.session_id)
         return accepted
 
-    async def _found(self, caller: Caller, session_id: SessionId | None, ask: Ask) -> "_Found":
+    async def _found(
+        self, caller: Caller, session_id: SessionId | None, ask: Ask, known: Session | None = None
+    ) -> "_Found":
         if session_id is not None:
             try:
-                session, turns = await self.store.open_turns(caller.tenant_id, session_id)
+                turns: Sequence[Turn] = ()
+                if known is None or self.lanes.is_driven(caller.tenant_id, session_id):
+                    known, turns = await self.store.open_turns(caller.tenant_id, session_id)
+                session = known
                 access.seen_session(caller, session)
             except SessionNotFound:
                 log.info("session.unknown", tenant=caller.tenant_id)

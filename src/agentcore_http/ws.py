@@ -22,8 +22,8 @@ from litestar.params import FromPath, FromQuery
 from agentcore.caller import Caller
 from agentcore.errors import AgentcoreError, InvalidRequest, NotFound, Unavailable
 from agentcore.feed import Feed, parse_after
-from agentcore.ids import SessionId
 from agentcore.runtime import Runtime
+from agentcore.session import Session
 from agentcore_http.auth.identifier import subprotocols
 from agentcore_http.auth.tickets import agreed
 from agentcore_http.door import Bucket, door_of
@@ -73,7 +73,7 @@ async def _serve(socket: Socket, caller: Caller, session_id: str, after: str | N
         return
     slow_s = float(socket.app.state.slow_s)
     deadline_s = settings_of(socket).deadline_seconds or DEFAULT_DEADLINE_S
-    await Connection(socket, runtime, caller, found, encoder, slow_s, deadline_s, identity.until).serve(feed)
+    await Connection(socket, runtime, caller, feed.session, encoder, slow_s, deadline_s, identity.until).serve(feed)
 
 
 @define(eq=False)
@@ -83,7 +83,7 @@ class Connection:
     socket: Socket
     runtime: Runtime
     caller: Caller
-    session_id: SessionId
+    session: Session  #: As it was last seen here.
     encoder: Encoder
     slow_s: float  #: Seconds that what is sent at once may take to be accepted by the client.
     deadline_s: float
@@ -164,7 +164,12 @@ class Connection:
                 return {}
             case commands.Prompt():
                 ask = frame.ask(self.deadline_s)
-                done = await self.runtime.execute(self.caller, ask, session_id=self.session_id, on_busy=frame.busy)
+                known = self.session
+                done = await self.runtime.execute(
+                    self.caller, ask, session_id=known.id, on_busy=frame.busy, known=known
+                )
+                if done.session is not None and done.session_id == known.id:
+                    self.session = done.session
                 return answers.accepted(done)
             case commands.Cancel():
                 view, _ = await self.runtime.cancel(self.caller, requests.task_id(frame.task_id), 0.0)

@@ -8,7 +8,7 @@ from pathlib import Path
 import anyio
 import pytest
 from attrs import evolve
-from tests.support.node import ME, Node, a_node
+from tests.support.node import ME, Node, a_node, settled
 
 from agentcore.asking import Ask, Attachment, resolved
 from agentcore.books import EventId, GroupBy
@@ -19,6 +19,7 @@ from agentcore.errors import (
     InvalidRequest,
     NotFound,
     RoleRequired,
+    SessionClosed,
     SessionNotFound,
     ShuttingDown,
     SttUnavailable,
@@ -35,6 +36,7 @@ from agentcore.speech import Speech
 from agentcore.task import OnCrash, TaskStatus
 from agentcore.testing.making import TENANT, an_approval, an_id
 from agentcore.testing.puppet import NAME
+from agentcore_adapters.memory.store import MemoryStore
 
 pytestmark = pytest.mark.anyio
 node = a_node
@@ -178,6 +180,63 @@ async def test_a_prompt_goes_into_the_session_that_it_names(node: Node) -> None:
     assert (again.session_id, again.session_created) == (first.session_id, False)
     other = await node.runtime.execute(ME, Ask(text="x"), session_id=SessionId(an_id()))
     assert other.session_created
+
+
+async def test_a_session_that_is_known_and_idle_is_not_read(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    task = await node.ask()
+    await node.say(task, Finished())
+    known = task.session
+    assert known is not None
+    with monkeypatch.context() as away:
+        away.setattr(MemoryStore, "open_turns", None)
+        for _ in range(2):
+            task = await node.runtime.execute(ME, Ask(text="x"), session_id=known.id, known=known)
+            await settled()
+            await node.say(task, Finished())
+            assert (task.session_id, task.session_created, task.status) == (known.id, False, TaskStatus.RUNNING)
+            assert task.session is not None
+            assert task.session.version == known.version + 1
+            known = task.session
+    assert len(await node.store.history(TENANT, known.id, 99)) == 3
+
+
+async def test_a_session_that_is_known_and_busy_is_read(node: Node) -> None:
+    first = await node.ask()
+    second = await node.runtime.execute(ME, Ask(text="x"), session_id=first.session_id, known=first.session)
+    await settled()
+    assert await node.status(first) is TaskStatus.CANCELLED  # a prompt interrupts, as it does when nothing is known
+    assert second.status is TaskStatus.QUEUED
+
+
+async def test_a_session_that_has_changed_since_it_was_known_is_read(node: Node) -> None:
+    first = await node.ask()
+    await node.say(first, Finished())
+    await node.runtime.rename(ME, first.session_id, "another")
+    second = await node.runtime.execute(ME, Ask(text="x"), session_id=first.session_id, known=first.session)
+    assert second.session_id == first.session_id
+    assert (await node.store.session(TENANT, first.session_id)).session.title == "another"
+    await settled()
+    await node.say(second, Finished())
+    await node.runtime.close(ME, first.session_id, erase=False)
+    with pytest.raises(SessionClosed):
+        await node.runtime.execute(ME, Ask(text="x"), session_id=first.session_id, known=second.session)
+
+
+async def test_a_session_that_was_erased_since_it_was_known_becomes_a_new_one(node: Node) -> None:
+    first = await node.ask()
+    await node.say(first, Finished())
+    await node.runtime.close(ME, first.session_id, erase=True)
+    second = await node.runtime.execute(ME, Ask(text="x"), session_id=first.session_id, known=first.session)
+    assert second.session_created
+    assert second.session_id != first.session_id
+
+
+async def test_a_session_that_is_busy_elsewhere_is_read(node: Node) -> None:
+    session = (await node.store.session(TENANT, (await node.queue()).id)).session
+    done = await node.runtime.execute(ME, Ask(text="x"), session_id=session.id, known=session)
+    assert done.status is TaskStatus.QUEUED
+    _, turns = await node.store.open_turns(TENANT, session.id)
+    assert [turn.task.id for turn in turns] == [done.task_id]  # the other was interrupted
 
 
 async def test_cancelling_what_is_over_says_so(node: Node) -> None:

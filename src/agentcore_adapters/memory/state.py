@@ -158,6 +158,8 @@ class State:
         if changes.session is not None:
             _check(stored.session.version if stored else 0, changes.session.version)
             shelf.session = changes.session
+        if changes.idle and not all(task.is_final for task in shelf.tasks.values()):
+            raise Stale("The session has an open task.")
         if lease is not None:
             self._check_lease(shelf, lease, changes)
         for task in changes.tasks:

@@ -162,7 +162,10 @@ async def _lock(transaction: Transaction, changes: Changes, lease: Lease | None,
     end = row_of(head)
     if end is None:
         return Place(head=0, position=0)
-    return Place(head=end["head"], position=end["text_pos"], is_busy=bool(tasks) or end.get("is_busy", False))
+    is_busy = bool(tasks) or end.get("is_busy", False)
+    if changes.idle and is_busy:
+        raise Stale("The session has an open task.")
+    return Place(head=end["head"], position=end["text_pos"], is_busy=is_busy)
 
 
 def _must_hold(lease: Lease, changes: Changes, known: Mapping[str, DictRow]) -> None:

@@ -1,12 +1,14 @@
 """What every Leases promises."""
 
 from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
 from datetime import timedelta
 
 import anyio
 import pytest
 from attrs import evolve
 
+from agentcore.admission import OnBusy, admit
 from agentcore.commands import Cancel, Decide, Recover
 from agentcore.errors import TaskNotFound
 from agentcore.events import ApprovalRequired, Ended, Finished, TextDelta
@@ -77,6 +79,20 @@ class LeasesContract:
             await leases.submit(changes, NODE)
         with pytest.raises(TaskNotFound):
             await store.task(TENANT, task.id)
+
+    @pytest.mark.parametrize("submitted", [True, False])
+    async def test_what_was_decided_for_an_idle_session_is_stale_in_a_busy_one(
+        self, store: Store, leases: Leases, submitted: bool
+    ) -> None:
+        talk = a_talk(store, leases)
+        first = await talk.admit()
+        decided, changes = admit(talk.session, (), a_prompt(), OnBusy.INTERRUPT, now())
+        for idle in (True, False):
+            changes = evolve(changes, idle=idle)
+            with pytest.raises(Stale) if idle else nullcontext():
+                await (leases.submit(changes, NODE) if submitted else store.commit(changes))
+        _, turns = await store.open_turns(*talk.place)
+        assert {turn.task.id for turn in turns} == {first.id, decided.id}
 
     async def test_the_end_of_a_task_says_whether_another_is_open(self, store: Store, leases: Leases) -> None:
         talk = a_talk(store, leases)
