@@ -13,8 +13,8 @@ went wrong this time without an address, a path, a key or a prompt in it.
     |   |-- NotFound                SessionNotFound, TaskNotFound, InstanceNotFound
     |   `-- Conflict                TaskConflict, TaskNotLive, SessionBusy, SessionClosed, ApprovalConflict,
     |                               KeyInFlight, KeyReused
-    |-- Unavailable                 EngineUnavailable, StoreUnavailable, ShuttingDown, SttUnavailable,
-    |                               IdentityUnavailable
+    |-- Unavailable                 EngineUnavailable, StoreUnavailable (SchemaOutdated), ShuttingDown,
+    |                               SttUnavailable, IdentityUnavailable
     `-- EngineFailed                an engine broke; becomes the ``error`` event of its task
 """
 
@@ -240,6 +240,13 @@ class StoreUnavailable(Unavailable):
     """The database cannot be reached now."""
 
     code = "store_unavailable"
+
+
+class SchemaOutdated(StoreUnavailable):
+    """The database lacks a migration that this release needs."""
+
+    code = "schema_outdated"
+    retry_after_s = 30
 
 
 class SttUnavailable(Unavailable):

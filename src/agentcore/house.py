@@ -60,6 +60,7 @@ class House:
     lines: Lines = field(factory=lambda: Lines(ADMITTED_AT_ONCE))  #: Of prompts that are to be stored.
     quotas: Quotas = field(default=Factory(lambda house: Quotas(house.store, house.clock), takes_self=True))
     idle_s: float = 300.0  #: An engine that says nothing for so long is stopped.
+    is_leaving: bool = False  #: It was told to go, and works on for now; nobody should send it more.
     is_draining: bool = False
     _scopes: set[CancelScope] | None = field(factory=set)  # of what runs; None: all was stopped
 

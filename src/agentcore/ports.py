@@ -267,7 +267,7 @@ class Store(Books, Protocol):
         """
 
     async def ping(self) -> None:
-        """Return if the store answers."""
+        """Return if the store answers, and is what this release needs; raises StoreUnavailable, SchemaOutdated."""
 
 
 class Leases(Protocol):

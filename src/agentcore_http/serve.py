@@ -5,7 +5,7 @@ import gc
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
@@ -87,12 +87,14 @@ async def _serve(settings: Settings, place: wiring.Place, listener: socket.socke
     await prepare(wiring.engine_settings(settings), say)
     opener = wiring.memory_runtime if place.store == "memory" else wiring.postgres_runtime
     failure: list[BaseException] = []
+    running: list[Runtime] = []
 
     @asynccontextmanager
     async def opened() -> AsyncIterator[Runtime]:
         try:
             async with opener(settings, place, telemetry=telemetry) as runtime:
                 warn(settings)
+                running.append(runtime)
                 yield runtime
         except Exception as error:
             failure.append(error)
@@ -114,7 +116,7 @@ async def _serve(settings: Settings, place: wiring.Place, listener: socket.socke
     )
     server = Server(config, place.url)
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(_stop_on_signal, server)
+        tasks.start_soon(_stop_on_signal, server, running, settings.notice_seconds)
         try:
             await server.serve(sockets=[listener])
         except SystemExit:  # so uvicorn ends when the application cannot be opened
@@ -127,12 +129,25 @@ async def _serve(settings: Settings, place: wiring.Place, listener: socket.socke
     return 0
 
 
-async def _stop_on_signal(server: uvicorn.Server) -> None:
+async def _stop_on_signal(server: Server, running: Sequence[Runtime], notice_s: float | None) -> None:
+    """Say that the server goes, then let it go; asked again it goes at once, and once more it waits for nobody."""
     with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-        async for _ in signals:
-            if server.should_exit:  # asked twice: do not wait for anybody
-                server.force_exit = True
-            server.should_exit = True
+        async with anyio.create_task_group() as tasks:
+            is_told = False
+            async for _ in signals:
+                server.force_exit = server.should_exit
+                for runtime in running:
+                    runtime.house.is_leaving = True
+                if is_told or notice_s is None or not running:
+                    server.should_exit = True
+                else:
+                    tasks.start_soon(_stop_later, server, notice_s)
+                is_told = True
+
+
+async def _stop_later(server: Server, notice_s: float) -> None:
+    await anyio.sleep(notice_s)
+    server.should_exit = True
 
 
 def _reason(error: BaseException) -> str:

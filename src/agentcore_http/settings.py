@@ -196,6 +196,11 @@ class Settings(LimitSettings):
     deadline_seconds: float | None = _setting(_number, "Time a task has if its request does not say; 3600.")
     idle_seconds: float | None = _setting(_number, "Silence after which an engine is stopped (`DEADLINE`); 300.")
     drain_seconds: float | None = _setting(_number, "Time that live tasks have when the server stops; 5.")
+    notice_seconds: float | None = _setting(
+        _number,
+        "Time between being told to stop and not listening any more, in which `/readyz` answers 503 and all else works "
+        "(balancers turn away first); none.",
+    )
     usage_webhook: str | None = _setting(_url, "Where usage events are posted; absent: nowhere.")
     usage_webhook_secret: str | None = _setting(
         _signing_key,

@@ -159,23 +159,6 @@ async def test_S17_looking_up_a_lost_answer_may_fail_too(served: Served, monkeyp
     assert (task["status"], losses, served.runtime.counts.lost) == ("completed", 3, 0)
 
 
-async def test_E10_readiness_says_why_and_nothing_more(served: Served, fate: Fate) -> None:
-    async def ready() -> tuple[int, Json]:
-        answer = await served.http.get(served.url + "/readyz")
-        return answer.status_code, answer.json()
-
-    assert await ready() == (200, {"ready": True, "reasons": []})
-    fate.is_store_away = True
-    assert await ready() == (503, {"ready": False, "reasons": ["store_unavailable"]})
-    served.runtime.house.is_draining = True
-    assert await ready() == (503, {"ready": False, "reasons": ["shutting_down", "store_unavailable"]})
-    fate.is_store_away = False
-    assert await ready() == (503, {"ready": False, "reasons": ["shutting_down"]})
-    assert (await served.http.get(served.url + "/healthz")).status_code == 200
-    refused = await served.call("POST", "/tasks", {"prompt": "x"})
-    assert (refused.status_code, refused.json()["code"], refused.headers["retry-after"]) == (503, "shutting_down", "5")
-
-
 async def test_C2_it_was_we_who_were_slow(postgres: Server) -> None:
     """The server ends a transaction in which nothing is said for long: to us the store was unavailable."""
     owner, service = postgres.fresh()

@@ -6,6 +6,7 @@ Law: a migration is one file and one transaction, is applied once and never chan
 
 import hashlib
 import re
+from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 
@@ -96,6 +97,12 @@ async def grant_service(connection: Connection, service: str = SERVICE) -> None:
             await connection.execute(sql.SQL("GRANT {} TO {}").format(sql.Identifier(role), who))
     await connection.execute(sql.SQL("GRANT USAGE ON SCHEMA agentcore TO {}").format(who))
     await connection.execute(sql.SQL("GRANT SELECT ON agentcore.schema_migration TO {}").format(who))
+
+
+@cache
+def needed() -> frozenset[str]:
+    """Return the migrations without which this release cannot work."""
+    return frozenset(name for name in _known(folder_of_ours()) if "_pre_" in name)
 
 
 def _known(folder: Traversable) -> dict[str, str]:

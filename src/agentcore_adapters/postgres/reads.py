@@ -8,12 +8,13 @@ from datetime import datetime
 from typing import Any, LiteralString
 
 from attrs import evolve, frozen
+from psycopg import errors as pg
 from psycopg.rows import DictRow
 
 from agentcore.approval import Approval
 from agentcore.books import UsageRecorded
 from agentcore.changes import Blob, Conversation
-from agentcore.errors import InstanceNotFound, SessionNotFound, TaskNotFound
+from agentcore.errors import InstanceNotFound, SchemaOutdated, SessionNotFound, TaskNotFound
 from agentcore.follow import Page
 from agentcore.ids import EngineName, InstanceId, MessageId, SessionId, TaskId, TenantId
 from agentcore.instances import Instance
@@ -28,8 +29,10 @@ from agentcore_adapters.postgres import rows
 from agentcore_adapters.postgres import statements as sql
 from agentcore_adapters.postgres.books import PostgresBooks
 from agentcore_adapters.postgres.connection import row_of
+from agentcore_adapters.postgres.migrate import needed
 
 Statement = tuple[LiteralString, tuple[object, ...]]
+APPLIED = "SELECT id FROM agentcore.schema_migration"
 
 
 def turn_statements(tenant: TenantId, session_id: SessionId, task_ids: Sequence[str]) -> tuple[Statement, ...]:
@@ -287,8 +290,13 @@ class Reads(PostgresBooks):
         return EngineName(row["default_engine"]) if row and row["default_engine"] else None
 
     async def ping(self) -> None:
-        """Answer."""
-        await self.database.read_all(("SELECT 1 AS alive", ()))
+        """Answer; the login alone, and no role that it takes on, may see what is applied."""
+        try:
+            _, applied = await self.database.read_all(("SELECT set_config('role', 'none', true)", ()), (APPLIED, ()))
+        except (pg.UndefinedTable, pg.InvalidSchemaName, pg.InsufficientPrivilege):
+            applied = []
+        if missing := needed() - {str(row["id"]) for row in applied}:
+            raise SchemaOutdated(f"The database lacks the migration {min(missing)}. Run: agentcore migrate")
 
 
 def _must(found: list[DictRow]) -> DictRow:

@@ -56,7 +56,11 @@ NODE: Sequence[Figure] = (
         "Sessions that somebody is subscribed to here.",
         lambda r: len(r.house.bus.listened()),
     ),
-    Figure("agentcore_draining", "1 while the node goes away.", lambda r: float(r.house.is_draining)),
+    Figure(
+        "agentcore_draining",
+        "1 while the node goes away.",
+        lambda r: float(r.house.is_leaving or r.house.is_draining),
+    ),
     Figure(
         "agentcore_outbox_due",
         "Usage events that were due in the last round; 32 means that there were more.",

@@ -155,6 +155,8 @@ def _answer(status: int, kind: object, row: Row, schemas: Mapping[Any, Schema]) 
         answer["content"] = {"application/json": {"schema": schemas[_key(kind)]}} if kind is not None else _events()
     if row.is_keyed:
         answer["headers"] = {"Idempotency-Replayed": REPLAYED}
+    if status in RETRY:
+        answer["headers"] = {"Retry-After": RETRY_AFTER}
     if row.leads_to and status < 300:
         answer["links"] = {
             name: {"operationId": name, "parameters": {PARAMETER[member]: f"$response.body#/{member}"}}

@@ -1,16 +1,17 @@
 """Whether the server lives and can work."""
 
-from anyio import move_on_after
+from anyio import fail_after
 from litestar import Response, get
 from litestar.exceptions import NotFoundException
 
-from agentcore.errors import Unavailable
+from agentcore.errors import EngineUnavailable, ShuttingDown, StoreUnavailable, Unavailable
+from agentcore.ports import Store
 from agentcore_http.routes.context import ANYBODY, Req, runtime_of
 from agentcore_http.routes.openapi import json_response
 from agentcore_http.wire.shapes import AliveAnswer, ReadyAnswer
 
 PATIENCE_S = 2.0
-READY, NOT_READY = 200, 503
+NOT_READY = 503
 FIGURES = "text/plain; version=0.0.4"
 
 
@@ -23,18 +24,28 @@ async def healthz() -> Response[bytes]:
 @get("/readyz", opt=ANYBODY)
 async def readyz(request: Req) -> Response[bytes]:
     """Say whether requests can be served, and if not why."""
-    runtime = runtime_of(request)
-    reasons = ["shutting_down"] if runtime.house.is_draining else []
-    store_answers = False
-    with move_on_after(PATIENCE_S):
-        try:
-            await runtime.store.ping()
-            store_answers = True
-        except Unavailable as error:
-            reasons.append(error.code)
-    if not store_answers and not reasons:
-        reasons.append("store_unavailable")
-    return json_response(ReadyAnswer(ready=not reasons, reasons=reasons), NOT_READY if reasons else READY)
+    house = runtime_of(request).house
+    reasons: list[type[Unavailable]] = [ShuttingDown] if house.is_leaving or house.is_draining else []
+    if not any(state.is_available for state in house.engines.states()):
+        reasons.append(EngineUnavailable)
+    if (found := await _trouble_of(house.store)) is not None:
+        reasons.append(found)
+    answer = ReadyAnswer(ready=not reasons, reasons=[reason.code for reason in reasons])
+    if not reasons:
+        return json_response(answer)
+    wait = {"Retry-After": str(max(reason.retry_after_s for reason in reasons))}
+    return json_response(answer, NOT_READY, wait)
+
+
+async def _trouble_of(store: Store) -> type[Unavailable] | None:
+    try:
+        with fail_after(PATIENCE_S):
+            await store.ping()
+    except Unavailable as error:
+        return type(error)
+    except TimeoutError:
+        return StoreUnavailable
+    return None
 
 
 @get("/metrics", opt=ANYBODY)

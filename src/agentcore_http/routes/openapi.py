@@ -4,6 +4,7 @@ Bodies are decoded strictly by ``wire.requests`` and not by the framework, which
 document is told here what a route takes.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,9 +54,9 @@ def uploading() -> type[Operation]:
     return Uploading
 
 
-def json_response(answer: object, status: int = 200) -> Response[bytes]:
+def json_response(answer: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Response[bytes]:
     """Answer with JSON."""
-    return Response(json.encode(answer), status_code=status, media_type="application/json")
+    return Response(json.encode(answer), status_code=status, headers=headers, media_type="application/json")
 
 
 def _inlined(schema: Any, components: dict[str, Any]) -> Any:  # noqa: ANN401 - JSON

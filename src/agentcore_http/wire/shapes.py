@@ -9,6 +9,7 @@ from typing import Annotated
 
 from msgspec import Struct
 
+from agentcore.errors import EngineUnavailable, SchemaOutdated, ShuttingDown, StoreUnavailable
 from agentcore.messages import Role
 from agentcore.session import SessionStatus
 from agentcore.task import LIVE, ErrorCode, StopCode, TaskStatus
@@ -16,6 +17,8 @@ from agentcore.usage import Fidelity
 from agentcore_http.wire.parts import PartAnswer
 from agentcore_http.wire.words import Count, Id, Object, Sha256, Time, described, one_of
 
+#: Why a server may be not ready.
+REASONS = [kind.code for kind in (ShuttingDown, EngineUnavailable, StoreUnavailable, SchemaOutdated)]
 ACTIVITIES = ["idle", "queued", *(status.value for status in TaskStatus if status in LIVE)]
 
 
@@ -216,4 +219,4 @@ class ReadyAnswer(Answer):
     """Whether requests can be served, and if not why."""
 
     ready: bool
-    reasons: list[str]
+    reasons: list[Annotated[str, described(enum=REASONS)]]
