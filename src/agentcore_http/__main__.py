@@ -60,9 +60,10 @@ def _run(options: argparse.Namespace) -> int:
 
         return tenant_limits.run(loaded, options.tenant, options.limits)
     if options.command == "doctor":
-        from agentcore_http import doctor  # noqa: PLC0415
+        from agentcore_http import doctor, logs, wiring  # noqa: PLC0415
 
-        return doctor.run(loaded)
+        logs.set_up(level="error", secrets=settings_.secrets_of(loaded))  # beside what is found, not in it
+        return doctor.run(loaded, wiring.Place(host=options.host, port=options.port), as_json=options.json)
     from agentcore_http import logs, serve, wiring  # noqa: PLC0415
 
     level = loaded.log_level or "warning"
@@ -77,10 +78,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"agentcore {__version__}")
     commands = parser.add_subparsers(dest="command", required=True)
     serve = commands.add_parser("serve", help="start the server with everything it needs")
-    serve.add_argument("--host", default="127.0.0.1")
-    serve.add_argument("--port", type=int, default=8000, help="0 chooses a free one")
     serve.add_argument("--store", choices=["postgres", "memory"], default="postgres")
     doctor = commands.add_parser("doctor", help="say what can be used here, and what is missing")
+    doctor.add_argument("--json", action="store_true", help="for programs")
+    for command in (serve, doctor):
+        command.add_argument("--host", default="127.0.0.1")
+        command.add_argument("--port", type=int, default=8000, help="0 chooses a free one")
     migrate = commands.add_parser("migrate", help="bring the database of AGENTCORE_DATABASE_URL up to date")
     tenant = commands.add_parser("tenant", help="take all of a tenant away, or erase it; a server may be running")
     tenant.add_argument("action", choices=["export", "erase"])

@@ -62,10 +62,23 @@ def test_the_token_is_no_argument_and_no_setting_of_the_server(
         main(["chat", "--token", "x"])
 
 
-def test_doctor_says_what_identity_lacks() -> None:
-    assert doctor._auth(Settings()) == "ok       none"
-    assert doctor._auth(jwt_settings()) == "ok       jwt"
-    assert doctor._auth(jwt_settings(jwt_issuer=None)) == "missing  AGENTCORE_AUTH=jwt needs AGENTCORE_JWT_ISSUER."
+async def test_doctor_says_what_identity_lacks(tmp_path: Path, issuer: Issuer) -> None:
+    async def said(found: Settings) -> str:
+        return str(await doctor.auth(found, wiring.Place()))
+
+    path = tmp_path / "keys.json"
+    assert await said(Settings()) == "auth      ok       none"
+    assert (await said(jwt_settings(jwt_issuer=None))).endswith("AGENTCORE_AUTH=jwt needs AGENTCORE_JWT_ISSUER.")
+    away = await said(jwt_settings(jwt_jwks=path))
+    assert away.startswith("auth      missing  AGENTCORE_JWT_JWKS: the file cannot be read (No such file")
+    path.write_text('{"keys": []}')
+    assert (await said(jwt_settings(jwt_jwks=path))).startswith("auth      missing")
+    path.write_bytes(issuer.jwks())
+    assert await said(jwt_settings(jwt_jwks=path)) == "auth      ok       jwt"
+    nobody = await said(jwt_settings(jwt_jwks="http://127.0.0.1:9/keys"))
+    assert nobody.startswith("auth      missing  jwt: the keys cannot be read (")
+    assert nobody.endswith("see AGENTCORE_JWT_JWKS.")
+    assert "127.0.0.1" not in nobody
 
 
 @pytest.mark.parametrize("place", ["environment", "file"])

@@ -91,12 +91,11 @@ def test_T13_the_servers_guardrail_stays() -> None:
 
 
 @pytest.mark.anyio
-async def test_doctor_says_which_servers_are_missing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_doctor_says_which_servers_are_missing(tmp_path: Path) -> None:
     server = str(Path(__file__).parent.parent / "support" / "mcp_server.py")
     path = tmp_path / "mcp.json"
     servers = {"tests": {"command": sys.executable, "args": [server]}, "gone": {"command": "/no/such"}}
     path.write_text(json.dumps({"mcpServers": servers}))
-    await doctor._tools(Settings(tools_mcp_config=path))
-    said = capsys.readouterr().out
+    said = [str(finding) async for finding in doctor.tools(Settings(tools_mcp_config=path))]
     assert "tools     ok       tests: 8 tools" in said
     assert "tools     missing  gone: Its command was not found." in said

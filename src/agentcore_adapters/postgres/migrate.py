@@ -22,6 +22,15 @@ Connection = psycopg.AsyncConnection[tuple[object, ...]]
 NAME = re.compile(r"\d{4}_(pre|post)_\w+\.sql")
 LOCK = "SELECT pg_advisory_lock(hashtext('agentcore.migrate'))"
 OLDEST = 150_000
+# What libpq and the server say when nobody gets in, if they say it in English; nothing of it is repeated.
+REFUSALS = {
+    "password authentication failed": "the server refuses user or password",
+    "no password supplied": "the server asks for a password",
+    "no pg_hba.conf entry": "the server lets nobody in from here, see its pg_hba.conf",
+    "does not exist": "there is no such user or database",
+    "too many": "the server has no connection left",
+    "starting up": "the server is starting",
+}
 PATIENCE = "SET LOCAL lock_timeout = '3s'"  # who waits for a lock on a table stops all who come after
 PLACE = "SET LOCAL search_path = agentcore"  # else it is only found by an owner of that name
 TRIES, RETRY_S = 20, 0.5
@@ -77,7 +86,9 @@ async def check_schema(dsn: str, folder: Traversable | None = None) -> None:
     except (pg.UndefinedTable, pg.InvalidSchemaName, pg.InsufficientPrivilege):
         done = {}
     except psycopg.OperationalError as error:
-        raise StoreStartError(f"AGENTCORE_DATABASE_URL: the server does not answer ({type(error).__name__}).") from None
+        said = str(error)
+        why = next((why for word, why in REFUSALS.items() if word in said), "the server does not answer")
+        raise StoreStartError(f"AGENTCORE_DATABASE_URL: {why} ({type(error).__name__}).") from None
     missing = [name for name in _known(folder or folder_of_ours()) if "_pre_" in name and name not in done]
     if missing:
         raise StoreStartError(f"The database lacks the migration {missing[0]}. Run: agentcore migrate")
