@@ -69,6 +69,33 @@ def test_every_body_and_parameter_is_described() -> None:
         Draft202012Validator.check_schema(schema)
 
 
+def test_every_answer_has_an_example_that_is_one() -> None:
+    document = the_openapi()
+    without = []
+    bodies = [
+        (f"{key} {status} {media}", content)
+        for key, operation in operations(document).items()
+        for status, response in operation["responses"].items()
+        for media, content in response.get("content", {}).items()
+    ]
+    bodies += [
+        (f"{name} {media}", content)
+        for name, response in document["components"]["responses"].items()
+        for media, content in response["content"].items()
+    ]
+    assert len(bodies) > 40
+    for place, content in bodies:
+        if "example" not in content:
+            without.append(place)
+            continue
+        schema = {**content["schema"], "components": document["components"]}
+        Draft202012Validator(schema, format_checker=Draft202012Validator.FORMAT_CHECKER).validate(content["example"])
+    assert without == ["('get', '/sessions/{session_id}/export') 200 application/x-ndjson"]  # lines of many kinds
+    frames = operations(document)["get", "/sessions/{session_id}/events"]["responses"]["200"]["content"]
+    for frame in frames["application/json"]["example"]["items"]:
+        Draft202012Validator(asyncapi.frame_schemas()[frame["type"]]).validate(frame)
+
+
 def test_every_reference_leads_somewhere() -> None:
     for document in (the_openapi(), asyncapi.document()):
         for reference in re.findall(r'"\$ref": "#/([^"]+)"', json.dumps(document)):

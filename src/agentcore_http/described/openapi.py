@@ -11,6 +11,7 @@ from typing import Any
 
 from agentcore_http.auth.identity import SUBJECT_CHARS, TENANT
 from agentcore_http.auth.origin import WITH_BODY
+from agentcore_http.described import answers
 from agentcore_http.described.schemas import Schema, components, problem_codes, problem_schema
 from agentcore_http.described.table import ID_PARAMETERS, ROWS, Row
 from agentcore_http.idempotency import KEY_CHARS
@@ -150,9 +151,13 @@ def _parameter(parameter: Mapping[str, Any], row: Row) -> Schema:
 def _answer(status: int, kind: object, row: Row, schemas: Mapping[Any, Schema]) -> Schema:
     answer: Schema = {"description": HTTPStatus(status).phrase}
     if row.streams is not None:
-        answer["content"] = {row.streams: {"schema": {"type": "string"}}}
+        shown = {"example": answers.STREAMED[row.streams]} if row.streams in answers.STREAMED else {}
+        answer["content"] = {row.streams: {"schema": {"type": "string"}, **shown}}
+    elif kind is None:
+        answer["content"] = _events()
     else:
-        answer["content"] = {"application/json": {"schema": schemas[_key(kind)]}} if kind is not None else _events()
+        whole = {"schema": schemas[_key(kind)], "example": answers.of(kind, status)}
+        answer["content"] = {"application/json": whole}
     if row.is_keyed:
         answer["headers"] = {"Idempotency-Replayed": REPLAYED}
     if status in RETRY:
@@ -181,13 +186,21 @@ def _events() -> Schema:
         "required": ["items", "nextCursor", "headSeq"],
     }
     sse = {"type": "string", "description": "`id` is the cursor, `event` the type, `data` the frame."}
-    return {"application/json": {"schema": page}, "text/event-stream": {"schema": sse}}
+    return {
+        "application/json": {"schema": page, "example": answers.of_page()},
+        "text/event-stream": {"schema": sse, "example": answers.of_stream()},
+    }
 
 
 def _problem(status: int) -> Schema:
     problem: Schema = {
         "description": HTTPStatus(status).phrase,
-        "content": {PROBLEM: {"schema": {"$ref": f"#/components/schemas/Problem{status}"}}},
+        "content": {
+            PROBLEM: {
+                "schema": {"$ref": f"#/components/schemas/Problem{status}"},
+                "example": answers.of_problem(status, problem_codes()[status][0]),
+            }
+        },
     }
     if status in RETRY:
         problem["headers"] = {"Retry-After": RETRY_AFTER}
