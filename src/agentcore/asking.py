@@ -1,24 +1,26 @@
-"""A prompt as a caller sends it, and as a task keeps it.
+"""A prompt as a caller sends it, as a task keeps it, and what a caller is answered.
 
 Law: everything about a task is resolved when it is accepted: what is absent takes the default, or, when it is
 injected, what the task had that it replaces.
 """
 
 import hashlib
+from collections.abc import Callable
 from decimal import Decimal
 from typing import TypeVar
 
 from attrs import field, frozen
 
 from agentcore.admission import Prompt
-from agentcore.changes import Blob
+from agentcore.changes import Blob, Receipt
 from agentcore.engine import Abilities
 from agentcore.errors import InvalidRequest, UnsupportedMedia
-from agentcore.ids import EngineName, InstanceId, TaskId
+from agentcore.ids import EngineName, InstanceId, SessionId, TaskId
 from agentcore.limits import COMMON, Limits
 from agentcore.messages import FilePart, TextPart
 from agentcore.policy import Policy
-from agentcore.task import OnCrash, TaskParams
+from agentcore.session import Session
+from agentcore.task import OnCrash, TaskParams, TaskStatus
 
 DEADLINE_S = 3600.0
 MAX_TURNS = 10
@@ -117,3 +119,17 @@ def _on_crash(ask: Ask, abilities: Abilities) -> OnCrash:
     if ask.on_crash is OnCrash.RESTART_IF_PURE and not abilities.pure_until_tool:
         return OnCrash.FAIL  # nobody can tell whether it has acted
     return ask.on_crash or (OnCrash.RESUME if ask.instance else OnCrash.FAIL)
+
+
+@frozen(kw_only=True)
+class Accepted:
+    """What became of a prompt."""
+
+    session_id: SessionId
+    task_id: TaskId
+    session_created: bool
+    status: TaskStatus  #: RUNNING if nothing stood in its way, else QUEUED.
+    session: Session | None = None  #: As it was stored with the prompt.
+
+
+Keep = Callable[[Accepted], Receipt | None]

@@ -13,7 +13,7 @@ from attrs import define, evolve, frozen
 
 from agentcore import access, admission
 from agentcore.admission import OnBusy, Prompt
-from agentcore.asking import Ask, resolved
+from agentcore.asking import Accepted, Ask, Keep, resolved
 from agentcore.books import EventId
 from agentcore.caller import Caller
 from agentcore.changes import Changes, Logged, Receipt, ReceiptKey
@@ -39,20 +39,6 @@ from agentcore.voice import Voice
 
 log = structlog.get_logger("agentcore.runtime")
 ERASE_WAIT_S = 30.0
-
-
-@frozen(kw_only=True)
-class Accepted:
-    """What became of a prompt."""
-
-    session_id: SessionId
-    task_id: TaskId
-    session_created: bool
-    status: TaskStatus  #: RUNNING if nothing stood in its way, else QUEUED.
-    session: Session | None = None  #: As it was stored with the prompt.
-
-
-Keep = Callable[[Accepted], Receipt | None]
 
 
 @frozen

@@ -16,7 +16,7 @@ from tests.support.bridge import (
 )
 from tests.support.server import QUICK, Json
 
-from agentcore.asking import Ask
+from agentcore.asking import Accepted, Ask
 from agentcore.books import GroupBy
 from agentcore.ids import NodeId, SessionId, TaskId
 from agentcore.instances import ENGINE
@@ -24,7 +24,7 @@ from agentcore.node import open_runtime
 from agentcore.ports import Leases, Store
 from agentcore.remote import Told
 from agentcore.reply import Reply
-from agentcore.runtime import Accepted, Runtime
+from agentcore.runtime import Runtime
 from agentcore.task import ErrorCode, OnCrash, TaskStatus
 from agentcore.testing.making import an_id
 from agentcore_adapters.engines.openclaw import OpenClaw

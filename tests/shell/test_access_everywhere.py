@@ -10,7 +10,7 @@ import pytest
 from attrs import define, evolve, field
 from tests.support.node import ME, Node, a_node, settled
 
-from agentcore.asking import Ask
+from agentcore.asking import Accepted, Ask
 from agentcore.books import EventId, GroupBy
 from agentcore.caller import Caller, Role
 from agentcore.commands import Decide
@@ -21,7 +21,7 @@ from agentcore.instances import ENGINE as REMOTE
 from agentcore.instances import Instance
 from agentcore.ports import SessionView
 from agentcore.remote import Remote, Told
-from agentcore.runtime import Accepted, Runtime
+from agentcore.runtime import Runtime
 from agentcore.session import Session
 from agentcore.testing.making import a_session, an_approval, an_id
 from agentcore.testing.puppet import NAME

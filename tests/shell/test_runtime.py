@@ -10,7 +10,7 @@ import pytest
 from attrs import evolve
 from tests.support.node import ME, Node, a_node, settled
 
-from agentcore.asking import Ask, Attachment, resolved
+from agentcore.asking import Accepted, Ask, Attachment, resolved
 from agentcore.books import EventId, GroupBy
 from agentcore.caller import Caller, Role
 from agentcore.commands import Decide
@@ -31,7 +31,7 @@ from agentcore.ids import InstanceId, SessionId, TaskId, TenantId
 from agentcore.instances import ENGINE as REMOTE
 from agentcore.policy import Policy, Rule
 from agentcore.remote import Told
-from agentcore.runtime import Accepted, Runtime
+from agentcore.runtime import Runtime
 from agentcore.speech import Speech
 from agentcore.task import OnCrash, TaskStatus
 from agentcore.testing.making import TENANT, an_approval, an_id

@@ -8,13 +8,13 @@ import pytest
 from attrs import define, evolve
 
 from agentcore.admission import OnBusy, admit
-from agentcore.asking import Ask
+from agentcore.asking import Accepted, Ask
 from agentcore.caller import Caller, Role
 from agentcore.lane import Lane
 from agentcore.node import open_runtime
 from agentcore.pulse import Periods
 from agentcore.reading import Reading
-from agentcore.runtime import Accepted, Runtime
+from agentcore.runtime import Runtime
 from agentcore.seal import Seal
 from agentcore.session import Session
 from agentcore.task import TaskStatus

@@ -12,7 +12,7 @@ from attrs import define, field
 
 from agentcore.admission import OnBusy
 from agentcore.approval import OnReject
-from agentcore.asking import Ask
+from agentcore.asking import Accepted, Ask
 from agentcore.books import DeliveryState
 from agentcore.changes import Receipt, ReceiptKey
 from agentcore.commands import Decide
@@ -21,7 +21,7 @@ from agentcore.events import Event, TextSaid
 from agentcore.feed import Restarted
 from agentcore.follow import Cursor, ResetReason, Shown
 from agentcore.ids import ApprovalId, SessionId, TaskId
-from agentcore.runtime import Accepted, Runtime
+from agentcore.runtime import Runtime
 from agentcore.task import OnCrash, TaskEnd, TaskStatus
 from agentcore.testing.chaos import Dead
 from agentcore.testing.making import TENANT

@@ -6,11 +6,10 @@ from litestar import Response, delete, get, post
 from litestar.params import FromPath, QueryParameter
 
 from agentcore.admission import OnBusy
-from agentcore.asking import Ask
+from agentcore.asking import Accepted, Ask
 from agentcore.changes import Receipt
 from agentcore.errors import SessionNotFound
 from agentcore.ids import ApprovalId, SessionId
-from agentcore.runtime import Accepted
 from agentcore.task import TaskStatus
 from agentcore_http.idempotency import Keeper, once
 from agentcore_http.routes.context import Req, caller_of, runtime_of, settings_of

@@ -3,10 +3,9 @@
 from litestar import Response, post
 from litestar.params import FromPath
 
-from agentcore.asking import Ask
+from agentcore.asking import Accepted, Ask
 from agentcore.changes import Receipt
 from agentcore.errors import SpeechNotDetected
-from agentcore.runtime import Accepted
 from agentcore_http.idempotency import Keeper, once
 from agentcore_http.routes.context import Req, caller_of, runtime_of, settings_of
 from agentcore_http.routes.openapi import uploading

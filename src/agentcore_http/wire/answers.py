@@ -6,11 +6,11 @@ Law: an answer is made from the core's values here and nowhere else.
 from collections.abc import Sequence
 
 from agentcore.approval import Approval
+from agentcore.asking import Accepted
 from agentcore.engine import EngineState
 from agentcore.ids import EngineName
 from agentcore.messages import Message, TextPart
 from agentcore.ports import SessionView, TaskView
-from agentcore.runtime import Accepted
 from agentcore.speech import Speech
 from agentcore.task import TaskStatus
 from agentcore.usage import Usage
