@@ -7,6 +7,7 @@ it is asked for exists, because everything is installed already; and the words o
 
 import json
 import os
+import random
 import re
 import shlex
 import signal
@@ -47,7 +48,7 @@ case "$1" in
     port=8000; for word in "$@"; do [ "$last" = --port ] && port=$word; last=$word; done
     store=; [ -n "$AGENTCORE_DATABASE_URL" ] || store="--store memory"
     behind "serve-$port" "$@" $store $([ "$port" = 8000 ] && echo "--port $PORT") ;;
-  openclaw-bridge) behind bridge "$@" --port 0 ;;
+  openclaw-bridge) behind bridge "$@" --port "$BRIDGE" ;;
   chat) case "$*" in *--url*) real "$@" ;; *) real "$@" --url "http://127.0.0.1:$PORT" ;; esac ;;
   *) real "$@" ;;
 esac
@@ -90,6 +91,7 @@ class Page:
     given: "Callable[[Place, str], Mapping[str, str]] | None" = None  #: The same, found out before a block is run.
     env: Mapping[str, str] = {}
     until: Mapping[str, str] = {}  #: How a block begins that does not end: what it has to print.
+    needs_database: bool = False
     serves: bool = True  #: A server is there before the page begins, if it does not start one itself.
     refused: tuple[str, ...] = ()  #: How blocks begin that are meant to be refused.
     prints: Mapping[str, str] = {}  #: How a block begins: what it has to print besides.
@@ -213,11 +215,12 @@ def a_place(folder: Path, provider: str, env: Mapping[str, str]) -> Iterator[Pla
 
 
 def a_port() -> int:
-    """A port that was free."""
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        port: int = taken.getsockname()[1]
-    return port
+    """A port that is free, and that no outgoing connection is given meanwhile."""
+    while True:
+        port = random.randrange(20_000, 32_000)
+        with socket.socket() as taken, suppress(OSError):
+            taken.bind(("127.0.0.1", port))
+            return port
 
 
 def follow(name: str, page: Page, place: Place) -> None:

@@ -1,18 +1,24 @@
 """Every block of the documentation does what its page says."""
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from urllib.parse import urlencode
 
 import pytest
+from attrs import evolve
+from psycopg.conninfo import conninfo_to_dict
 
-from tests.docs.blocks import LEFT_OUT, RUN, blocks, pages
+from agentcore.task import StopCode
+from tests.docs.blocks import LEFT_OUT, ROOT, blocks, pages
 from tests.docs.story import Page, Place, a_place, a_port, follow
+from tests.support.database import Server, ask, running_server
 
 API = "/api/v1/agent"
-COUNTING = str(a_port())
+COUNTING, SECOND, BRIDGE = str(a_port()), str(a_port()), str(a_port())
 
 
 def asked(place: Place, text: str) -> Mapping[str, str]:
@@ -24,22 +30,27 @@ def asked(place: Place, text: str) -> Mapping[str, str]:
     return {"SESSION_ID": task["sessionId"], "$SESSION": task["sessionId"]}
 
 
-def an_instance(place: Place, text: str) -> Mapping[str, str]:
-    """The id of the agent that the page has registered."""
-    return {"INSTANCE_ID": place.call(f"{API}/instances")["items"][0]["id"]} if "INSTANCE_ID" in text else {}
-
-
 def waiting(place: Place, text: str) -> Mapping[str, str]:
-    """A task that waits for a person, and what it asks."""
+    """A task that waits for a person, and what it asks; the prompts of this page, as the stub understands them."""
+    found = {A_WIKI: '"command": "python", "args": ["clock_server.py"]', "many lamps": f"many {A_CALL} lamps"}
     if "$TASK" not in text:
-        return {}
-    prompt = '[[tool:wiki__now:{}]]' if False else "[[tool:clock__today:{}]] go"
-    task = place.call(f"{API}/tasks", {"prompt": prompt})["taskId"]
-    found = place.until(f"{API}/tasks/{task}", lambda each: each["pendingApprovals"])["pendingApprovals"][0]
-    return {"$TASK": task, '"approvalId": "…"': f'"approvalId": "{found["approvalId"]}"',
-            '"inputSha256": "…"': f'"inputSha256": "{found["inputSha256"]}"'}  # fmt: skip
+        return found
+    task = place.call(f"{API}/tasks", {"prompt": "[[tool:clock__today:{}]]"})["taskId"]
+    asked = place.until(f"{API}/tasks/{task}", lambda each: each["pendingApprovals"])["pendingApprovals"][0]
+    ids = {f'"{name}": "…"': f'"{name}": "{asked[name]}"' for name in ("approvalId", "inputSha256")}
+    return found | {"$TASK": task} | ids
 
 
+def a_bridge(place: Place, text: str) -> Mapping[str, str]:
+    """Loopback in place of the networks of the page, and the id of the agent that it has registered."""
+    near = {"10.0.0.0/8": "127.0.0.0/8", "10.0.0.5": "127.0.0.1", "https://agents.example": place.url("")}
+    if "INSTANCE_ID" in text:
+        near["INSTANCE_ID"] = place.call(f"{API}/instances")[0]["id"]
+    return near
+
+
+A_WIKI = '"url": "https://mcp.example.org/mcp", "headers": {"Authorization": "Bearer …"}'
+A_CALL = '[[tool:shop__stock:{\\"article\\": \\"lamp\\"}]]'
 PAGES = {
     "README.md": Page(
         given=asked,
@@ -51,6 +62,19 @@ PAGES = {
     "docs/how-to/use-the-client.md": Page(prints={"import anyio": "You said: What is the capital of France?"}),
     "docs/how-to/export-and-erase.md": Page(given=asked),
     "docs/how-to/authenticate.md": Page(serves=False, prints={"curl": '"items":[]'}),
+    "docs/how-to/give-it-tools.md": Page(
+        given=waiting,
+        prints={"agentcore doctor": "clock: 2 tools", "curl": "Command approved", "import os\nimport uuid": "'3'"},
+    ),
+    "docs/how-to/run-a-remote-agent.md": Page(
+        given=a_bridge,
+        serves=False,
+        words={"8787": BRIDGE},
+        env={"BRIDGE": BRIDGE},
+        prints={"curl -s http://127.0.0.1:8000/api/v1/agent/instances/": '"taskId"'},
+    ),
+    "docs/how-to/scale-out.md": Page(serves=False, needs_database=True, words={"8001": SECOND, "a long story": "[[words:900]][[slow:0.1]]"}),
+    "docs/how-to/use-your-own-postgresql.md": Page(serves=False, needs_database=True),
     "docs/how-to/use-a-gateway.md": Page(
         serves=False, words={"10.0.0.5": "127.0.0.1"}, refused=("curl -s http",), prints={"GATEWAY": '"items":[]'}
     ),
@@ -75,9 +99,48 @@ def test_each_block_is_run_or_left_out_for_a_reason() -> None:
     assert set(PAGES) <= set(pages())
 
 
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server for the pages that name a database."""
+    with running_server(tmp_path_factory.mktemp("pg")) as server:
+        yield server
+
+
+def a_database(server: Server, name: str) -> Mapping[str, str]:
+    """Addresses of an empty database, as they stand in the pages."""
+    name = re.sub(r"\W", "_", name)
+    ask(server.running.dsn_owner, f"ALTER ROLE agentcore_service RENAME TO not_{name}")
+    if "scale" in name:  # it builds on the other
+        ask(server.running.dsn_owner, "CREATE ROLE agentcore_service LOGIN NOINHERIT")
+    ask(server.running.dsn_owner, f'CREATE DATABASE "{name}" TEMPLATE template0')
+    known = conninfo_to_dict(server.running.dsn_owner)
+    query = urlencode({"host": known["host"], "port": known["port"]})
+    owner = {"owner": known["user"], "agentcore_service": "agentcore_service"}
+    return {f"postgresql://{a}@host/database": f"'postgresql://{b}@/{name}?{query}'" for a, b in owner.items()}
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in pages() if any(True for _ in blocks(name))])
-def test_the_page_can_be_followed_word_for_word(name: str, provider: str, tmp_path: Path) -> None:
+def test_the_page_can_be_followed_word_for_word(
+    name: str, provider: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
     page = PAGES.get(name, Page())
+    if page.needs_database:
+        addresses = a_database(request.getfixturevalue("cluster"), name)
+        page = evolve(page, words={**page.words, **addresses})
     with a_place(tmp_path, provider, page.env) as place:
         follow(name, page, place)
+
+
+def test_moving_from_the_original_leaves_no_route_and_no_event_out() -> None:
+    page = (ROOT / "docs/how-to/migrate-from-the-original.md").read_text()
+    openapi = json.loads((ROOT / "docs/reference/openapi.json").read_text())
+    named = set(re.findall(r"/[\w{}/-]+", page))
+    for path in openapi["paths"]:
+        route = re.sub(r"{\w+}", "{id}", path.removeprefix(API))
+        tail = "/" + route.rpartition("/")[2]
+        assert route in named or (route.startswith("/sessions/{id}/") and tail in named), route
+    body = openapi["paths"][f"{API}/tasks"]["post"]["requestBody"]["content"]["application/json"]["schema"]
+    told = re.findall(r"^\| `(\w+)`", (ROOT / "docs/reference/events.md").read_text(), re.MULTILINE)
+    for word in {*body["properties"], *told, *StopCode, "subscribed", "heartbeat", "stream_reset"}:
+        assert f"`{word}`" in page or f"`{word}:" in page or f"{word}," in page, word
