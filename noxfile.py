@@ -102,9 +102,21 @@ def console(session: nox.Session) -> None:
 
 @nox.session
 def docs(session: nox.Session) -> None:
-    """What the docs print of the code is what the code says."""
+    """What the docs print of the code is what it says, and no link is broken; says what is done with each block."""
     install(session, "test")
     session.run("python", "docs/generate.py", "--check")
+    session.run("python", "-m", "tests.docs.links")
+    session.run("python", "-m", "tests.docs.blocks")
+
+
+@nox.session
+def site(session: nox.Session) -> None:
+    """The documentation as a site in ``site/``; a broken link, a forgotten page or anything from elsewhere fails."""
+    install(session, "test")
+    session.install("--require-hashes", "-r", str(REQUIREMENTS / "site.txt"))
+    session.run("python", "docs/generate.py", "--check")
+    session.run("mkdocs", "build", "--strict", env={"NO_MKDOCS_2_WARNING": "1"})
+    session.run("python", "-m", "tests.docs.links", "site")
 
 
 @nox.session
@@ -225,6 +237,7 @@ def lock(session: nox.Session) -> None:
         "stt": ["--extra", "stt-openai", "--extra", "stt-whisper", "pyproject.toml"],
         "browser": ["--group", "browser"],
         "fuzz": ["--group", "fuzz"],
+        "site": ["--group", "site"],
     }.items():
         pins = ["--constraint", str(REQUIREMENTS / "test.txt"), "-o", str(REQUIREMENTS / f"{more}.txt")]
         session.run(*compiling, *pins, *wanted, external=True, silent=True)

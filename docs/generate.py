@@ -23,6 +23,9 @@ from agentcore_http.problems import STATUS
 from agentcore_http.settings import Settings, in_file, variable
 from agentcore_http.wire.frames import event_payload
 
+sys.path.insert(0, str(Path(__file__).parents[1]))  # as a script it finds only its own folder
+from docs import printed
+
 HERE = Path(__file__).parent / "reference"
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 SAMPLES: dict[str, object] = {
@@ -150,12 +153,21 @@ def metrics() -> str:
     return "\n".join(lines)
 
 
+def http() -> str:
+    """Print the OpenAPI document for people."""
+    return printed.http_page(json.loads(openapi_document()))
+
+
 PAGES: dict[str, Callable[[], str]] = {
     "states.md": states,
     "settings.md": settings,
     "problems.md": problems,
     "events.md": wire_events,
     "metrics.md": metrics,
+    "ports.md": printed.ports_page,
+    "client.md": printed.client_page,
+    "command-line.md": printed.command_page,
+    "http.md": http,
     "openapi.json": openapi_document,
     "asyncapi.json": asyncapi_document,
 }

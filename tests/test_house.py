@@ -5,8 +5,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 from agentcore_adapters.postgres.guard import pairs
 from tests.mutation import catalog
 
@@ -59,22 +57,6 @@ def test_no_module_is_left_out_of_the_mutation_session_by_accident() -> None:
         f"{name}{path.stem}" for name, folder in folders.items() for path in (ROOT / "src" / folder).glob("*.py")
     }
     assert modules == {*catalog.DOMAIN, *catalog.STORES, *catalog.SHELL, *catalog.LEFT_OUT}
-
-
-@pytest.mark.parametrize("page", ["docs/how-to/embed.md"])
-def test_examples_in_the_docs_run(page: str) -> None:
-    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60)
-    assert done.returncode == 0, done.stderr
-    assert "You said: hello" in done.stdout
-
-
-def test_the_suites_run_as_the_docs_say(tmp_path: Path) -> None:
-    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs/how-to/test-your-own-store.md").read_text(), re.DOTALL)
-    (tmp_path / "test_mine.py").write_text("\n".join(blocks))
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_mine.py"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=180)
-    assert done.returncode == 0, done.stdout[-2000:]
 
 
 def test_the_readme_names_the_command_that_ci_runs() -> None:

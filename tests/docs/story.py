@@ -23,7 +23,6 @@ from typing import Any
 from urllib.request import Request, urlopen
 
 from attrs import define, field, frozen
-
 from tests.docs.blocks import PARSED, ROOT, Block, blocks
 
 PROBLEM = re.compile(r'"status":\s*[45]\d\d')
@@ -31,8 +30,11 @@ PROBLEM = re.compile(r'"status":\s*[45]\d\d')
 AGENTCORE = r"""#!/bin/bash
 real() { exec {python} -m agentcore_http "$@"; }
 behind() {  # in the background, until it says where it is
-  [ -f "$STORY/$1.pid" ] && kill "$(cat "$STORY/$1.pid")" 2>/dev/null && while kill -0 "$(cat "$STORY/$1.pid")" 2>/dev/null; do sleep 0.05; done
   name=$1; shift
+  if [ -f "$STORY/$name.pid" ]; then
+    pid=$(cat "$STORY/$name.pid"); kill "$pid" 2>/dev/null
+    while kill -0 "$pid" 2>/dev/null; do sleep 0.05; done
+  fi
   setsid {python} -m agentcore_http "$@" >"$STORY/$name.out" 2>"$STORY/$name.err" </dev/null &
   echo $! >"$STORY/$name.pid"
   for _ in $(seq 400); do
@@ -56,7 +58,10 @@ esac
 UVICORN = r"""#!/bin/bash
 port=8000; for word in "$@"; do [ "$last" = --port ] && port=$word; last=$word; done
 name=uvicorn-$port
-[ -f "$STORY/$name.pid" ] && kill -INT "$(cat "$STORY/$name.pid")" && while kill -0 "$(cat "$STORY/$name.pid")" 2>/dev/null; do sleep 0.05; done
+if [ -f "$STORY/$name.pid" ]; then
+  pid=$(cat "$STORY/$name.pid"); kill -INT "$pid"
+  while kill -0 "$pid" 2>/dev/null; do sleep 0.05; done
+fi
 setsid {python} -m uvicorn "$@" >"$STORY/$name.out" 2>"$STORY/$name.err" </dev/null &
 echo $! >"$STORY/$name.pid"
 for _ in $(seq 800); do
@@ -73,7 +78,10 @@ for word in "$@"; do
   [ "$last" = -r ] && test -f "{root}/$word"
   last=$word
   case "$word" in
-    agentcore\[*) for extra in $(echo "$word" | sed 's/.*\[//; s/\]//; s/,/ /g'); do grep -q "^$extra = \[" "{root}/pyproject.toml"; done ;;
+    agentcore\[*)
+      for extra in $(echo "$word" | sed 's/.*\[//; s/\]//; s/,/ /g'); do
+        grep -q "^$extra = \[" "{root}/pyproject.toml"
+      done ;;
   esac
 done
 """
@@ -138,7 +146,11 @@ class Place:
     def sh(self, script: str, until: str | None = None) -> str:
         """Run a block in the shell that the last one has left; return what it prints."""
         state = self.shims / "state"
-        text = f'set -eu; [ -f "$STORY/state" ] && . "$STORY/state"; set -a\n{script}\nset +a; export -p >{state}; pwd >{state}.cwd\n'
+        begin, end = (
+            'set -eu; [ -f "$STORY/state" ] && . "$STORY/state"; set -a',
+            f"export -p >{state}; pwd >{state}.cwd",
+        )
+        text = f"{begin}\n{script}\nset +a; {end}\n"
         with subprocess.Popen(
             ["bash", "-c", text], cwd=self.cwd, env=self.environ, start_new_session=True, text=True,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
@@ -195,8 +207,8 @@ def a_place(folder: Path, provider: str, env: Mapping[str, str]) -> Iterator[Pla
     shims.mkdir()
     ours = {"agentcore": AGENTCORE, "uvicorn": UVICORN, "pip": PIP, "pip3": PIP, "python": PYTHON, "python3": PYTHON}
     for name, text in ours.items():
-        text = text.replace("{python}", shlex.quote(sys.executable)).replace("{root}", str(ROOT))
-        (shims / name).write_text(text)
+        shim = text.replace("{python}", shlex.quote(sys.executable)).replace("{root}", str(ROOT))
+        (shims / name).write_text(shim)
         (shims / name).chmod(0o755)
     (shims / "websockets").symlink_to(Path(sys.executable).parent / "websockets")
     environ = {name: value for name, value in os.environ.items() if not name.startswith(("AGENTCORE_", "OTEL_"))}
@@ -204,9 +216,8 @@ def a_place(folder: Path, provider: str, env: Mapping[str, str]) -> Iterator[Pla
     environ |= {
         "STORY": str(shims), "HOME": str(folder), "PORT": str(port), "ANTHROPIC_API_KEY": "k",
         "PATH": f"{shims}:{Path(sys.executable).parent}:{os.environ['PATH']}", "ANTHROPIC_BASE_URL": provider,
-        "AGENTCORE_DATA_DIR": str(folder / "data"), "AGENTCORE_DATABASE_URL": "",
+        "AGENTCORE_DATA_DIR": str(folder / "data"),
     }  # fmt: skip
-    del environ["AGENTCORE_DATABASE_URL"]
     place = Place(folder, environ | dict(env), port)
     try:
         yield place
@@ -260,7 +271,9 @@ def replaced(text: str, page: Page, place: Place) -> str:
     words = dict(page.words) | (dict(page.given(place, text)) if page.given else {})
     for word, value in words.items():
         text = text.replace(word, value)
-    return text.replace("127.0.0.1:8000", f"127.0.0.1:{place.port}").replace("localhost:8000", f"127.0.0.1:{place.port}")
+    return text.replace("127.0.0.1:8000", f"127.0.0.1:{place.port}").replace(
+        "localhost:8000", f"127.0.0.1:{place.port}"
+    )
 
 
 def parse(block: Block, text: str) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -11,11 +12,11 @@ from urllib.parse import urlencode
 import pytest
 from attrs import evolve
 from psycopg.conninfo import conninfo_to_dict
-
-from agentcore.task import StopCode
 from tests.docs.blocks import LEFT_OUT, ROOT, blocks, pages
 from tests.docs.story import Page, Place, a_place, a_port, follow
 from tests.support.database import Server, ask, running_server
+
+from agentcore.task import StopCode
 
 API = "/api/v1/agent"
 COUNTING, SECOND, BRIDGE = str(a_port()), str(a_port()), str(a_port())
@@ -60,6 +61,7 @@ PAGES = {
     "docs/tutorial/first-conversation.md": Page(prints={"from": "You said: What is the capital of France?"}),
     "docs/tutorial/embed-an-agent.md": Page(words={"9000": COUNTING}),
     "docs/how-to/use-the-client.md": Page(prints={"import anyio": "You said: What is the capital of France?"}),
+    "docs/how-to/embed.md": Page(prints={"import uuid": "You said: hello"}),
     "docs/how-to/export-and-erase.md": Page(given=asked),
     "docs/how-to/authenticate.md": Page(serves=False, prints={"curl": '"items":[]'}),
     "docs/how-to/give-it-tools.md": Page(
@@ -73,7 +75,9 @@ PAGES = {
         env={"BRIDGE": BRIDGE},
         prints={"curl -s http://127.0.0.1:8000/api/v1/agent/instances/": '"taskId"'},
     ),
-    "docs/how-to/scale-out.md": Page(serves=False, needs_database=True, words={"8001": SECOND, "a long story": "[[words:900]][[slow:0.1]]"}),
+    "docs/how-to/scale-out.md": Page(
+        serves=False, needs_database=True, words={"8001": SECOND, "a long story": "[[words:900]][[slow:0.1]]"}
+    ),
     "docs/how-to/use-your-own-postgresql.md": Page(serves=False, needs_database=True),
     "docs/how-to/use-a-gateway.md": Page(
         serves=False, words={"10.0.0.5": "127.0.0.1"}, refused=("curl -s http",), prints={"GATEWAY": '"items":[]'}
@@ -125,6 +129,10 @@ def test_the_page_can_be_followed_word_for_word(
     name: str, provider: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     page = PAGES.get(name, Page())
+    shell = "\n".join(block.text for block in blocks(name) if block.language == "sh" and not block.reason)
+    for program in ("curl", "jq", "openssl", "psql"):
+        if re.search(rf"\b{program}\b", shell) and shutil.which(program) is None:
+            pytest.skip(f"needs {program}")
     if page.needs_database:
         addresses = a_database(request.getfixturevalue("cluster"), name)
         page = evolve(page, words={**page.words, **addresses})

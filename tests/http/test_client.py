@@ -460,16 +460,6 @@ def test_the_clients_differ_in_how_they_wait_and_in_nothing_else() -> None:
     assert set(package.__all__) <= set(vars(package))
 
 
-async def test_examples_in_the_docs_run_against_a_server(served: Served, tmp_path: Path) -> None:
-    docs = Path(__file__).parents[2] / "docs"
-    for page in ("how-to/use-the-client.md", "tutorial/first-conversation.md"):
-        code = "\n".join(re.findall(r"```python\n(.*?)```", (docs / page).read_text(), re.DOTALL))
-        (tmp_path / "example.py").write_text(code.replace("http://127.0.0.1:8000", served.url))
-        done = await anyio.run_process([sys.executable, str(tmp_path / "example.py")], check=False)
-        assert done.returncode == 0, done.stderr.decode()
-        assert b"You said: What is the capital of France?" in done.stdout
-
-
 async def test_E4_a_stream_that_has_nothing_to_tell_says_that_it_lives(
     served: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
