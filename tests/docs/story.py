@@ -236,15 +236,13 @@ def a_port() -> int:
 
 def follow(name: str, page: Page, place: Place) -> None:
     """Paste every block of a page."""
-    todo = list(blocks(name))
+    todo = [block for block in blocks(name) if block.reason is None]
     if page.serves and any(":8000" in block.text or "agentcore chat" in block.text for block in todo):
         place.sh("agentcore serve")
-    program = "\n".join(b.text for b in todo if b.language == "python" and not b.title and not b.reason)
-    last = [b for b in todo if b.language == "python" and not b.title and not b.reason][-1:]
+    program = "\n".join(b.text for b in todo if b.language == "python" and not b.title)
+    last = [b for b in todo if b.language == "python" and not b.title][-1:]
     said = ""
     for block in todo:
-        if block.reason is not None:
-            continue
         text = replaced(block.text, page, place)
         if block.language in PARSED:
             parse(block, text)
