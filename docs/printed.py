@@ -203,11 +203,12 @@ def _doc(thing: object) -> str:
 
 
 def _argument(action: argparse.Action) -> str:
+    choices = " or ".join(f"`{each}`" for each in action.choices or ())
     if not action.option_strings:
-        name = str(action.metavar or action.dest)
-        return f"`{' | '.join(action.choices) if action.choices else name}`".replace("|", "\\|")
-    values = "\\|".join(action.choices) if action.choices else action.dest.upper()
-    return f"`{action.option_strings[0]}{'' if action.nargs == 0 else f' {values}'}`"
+        return choices or f"`{action.metavar or action.dest}`"
+    if choices:
+        return f"`{action.option_strings[0]}` {choices}"
+    return f"`{action.option_strings[0]}{'' if action.nargs == 0 else f' {action.dest.upper()}'}`"
 
 
 def _default(action: argparse.Action) -> str:

@@ -12,8 +12,8 @@ from urllib.parse import urlencode
 import pytest
 from attrs import evolve
 from psycopg.conninfo import conninfo_to_dict
-from tests.docs.blocks import LEFT_OUT, ROOT, blocks, pages
-from tests.docs.story import Page, Place, a_place, a_port, follow
+from tests.docs.blocks import LEFT_OUT, ROOT, Block, blocks, pages
+from tests.docs.story import PROBLEM, Page, Place, a_place, a_port, expect, follow
 from tests.support.database import Server, ask, running_server
 
 from agentcore.task import StopCode
@@ -138,6 +138,30 @@ def test_the_page_can_be_followed_word_for_word(
         page = evolve(page, words={**page.words, **addresses})
     with a_place(tmp_path, provider, page.env) as place:
         follow(name, page, place)
+
+
+def test_what_a_page_says_is_printed_is_compared() -> None:
+    block = Block("a.md", 1, "text", None, "one …\nthree\n")
+    expect(block, block.text, "zero\none two\nthree\n")
+    with pytest.raises(AssertionError, match="wanted"):
+        expect(block, block.text, "one two\n3\n")
+
+
+def test_a_block_in_a_language_that_nobody_knows_is_forgotten() -> None:
+    assert Block("a.md", 1, "fortran", None, "END\n").fate is None
+    assert Block("a.md", 1, "", None, "$ true\n").fate is None
+
+
+@pytest.mark.slow
+def test_a_block_that_fails_or_is_refused_fails_its_page(provider: str, tmp_path: Path) -> None:
+    with a_place(tmp_path, provider, {}) as place:
+        with pytest.raises(AssertionError, match="does-not-exist"):
+            place.sh("pip install 'agentcore[does-not-exist]'\ntrue")
+        place.sh("agentcore serve\nWHO=me; cd /tmp")
+        assert place.sh("echo $WHO in $PWD") == "me in /tmp\n"
+        assert PROBLEM.search(place.sh(f"curl -s {place.url(API)}/tasks/0"))
+        with pytest.raises(AssertionError, match="never printed"):
+            place.sh("echo a", until="b")
 
 
 def test_moving_from_the_original_leaves_no_route_and_no_event_out() -> None:
