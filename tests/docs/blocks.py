@@ -30,8 +30,12 @@ LEFT_OUT = {
     ("docs/how-to/use-a-gateway.md", "server {"): "needs nginx",
     ("docs/how-to/authenticate.md", "const {ticket}"): "runs in a page; tests/http/test_auth_streams.py does the same",
     ("docs/how-to/set-limits.md", "$ agentcore limits"): "a dialogue; tests/http/test_limits_settings.py has it",
+    ("docs/how-to/observe.md", "scrape_configs"): "needs Prometheus",
     ("docs/explanation/performance.md", "nox -s bench"): "benchmarks take ten minutes and more",
 }
+
+#: Pages that another test follows.
+ELSEWHERE = {"docs/how-to/runbook.md": "what an operator looks at in trouble; tests/http/test_operators.py checks it"}
 
 
 @frozen
@@ -48,7 +52,7 @@ class Block:
     def reason(self) -> str | None:
         """Why it is not run, if it is not."""
         found = (why for (page, start), why in LEFT_OUT.items() if self.page == page and self.text.startswith(start))
-        return next(found, None)
+        return next(found, ELSEWHERE.get(self.page))
 
     @property
     def fate(self) -> str | None:
