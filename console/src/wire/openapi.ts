@@ -868,7 +868,7 @@ export interface components {
              * @description Stable, for programs.
              * @enum {string}
              */
-            code: "engine_unavailable" | "identity_unavailable" | "shutting_down" | "store_unavailable" | "stt_unavailable" | "unavailable";
+            code: "engine_unavailable" | "identity_unavailable" | "schema_outdated" | "shutting_down" | "store_unavailable" | "stt_unavailable" | "unavailable";
             /** @description What went wrong this time. */
             detail: string;
             /** @description The path that was asked for. */
@@ -883,12 +883,12 @@ export interface components {
              * Format: uri
              * @enum {string}
              */
-            type: "urn:agentcore:problem:engine_unavailable" | "urn:agentcore:problem:identity_unavailable" | "urn:agentcore:problem:shutting_down" | "urn:agentcore:problem:store_unavailable" | "urn:agentcore:problem:stt_unavailable" | "urn:agentcore:problem:unavailable";
+            type: "urn:agentcore:problem:engine_unavailable" | "urn:agentcore:problem:identity_unavailable" | "urn:agentcore:problem:schema_outdated" | "urn:agentcore:problem:shutting_down" | "urn:agentcore:problem:store_unavailable" | "urn:agentcore:problem:stt_unavailable" | "urn:agentcore:problem:unavailable";
         };
         /** @description Whether requests can be served, and if not why. */
         ReadyAnswer: {
             ready: boolean;
-            reasons: string[];
+            reasons: ("shutting_down" | "engine_unavailable" | "store_unavailable" | "schema_outdated")[];
         };
         /** @description What every believed callback is answered, whether it counts or not. */
         ReceivedAnswer: {
@@ -1047,6 +1047,17 @@ export interface components {
                 [name: string]: unknown;
             };
             content: {
+                /**
+                 * @example {
+                 *       "type": "urn:agentcore:problem:audio_required",
+                 *       "title": "The request carries no recording.",
+                 *       "status": 400,
+                 *       "detail": "The request carries no recording.",
+                 *       "instance": "/api/v1/agent/tasks/0190c2d4-7a20-7d11-8a55-1c3f9e7b2d46",
+                 *       "code": "audio_required",
+                 *       "message": "The request carries no recording."
+                 *     }
+                 */
                 "application/problem+json": components["schemas"]["Problem400"];
             };
         };
@@ -1058,6 +1069,17 @@ export interface components {
                 [name: string]: unknown;
             };
             content: {
+                /**
+                 * @example {
+                 *       "type": "urn:agentcore:problem:callback_unverified",
+                 *       "title": "The callback does not prove that it answers one of our tasks.",
+                 *       "status": 401,
+                 *       "detail": "The callback does not prove that it answers one of our tasks.",
+                 *       "instance": "/api/v1/agent/tasks/0190c2d4-7a20-7d11-8a55-1c3f9e7b2d46",
+                 *       "code": "callback_unverified",
+                 *       "message": "The callback does not prove that it answers one of our tasks."
+                 *     }
+                 */
                 "application/problem+json": components["schemas"]["Problem401"];
             };
         };
@@ -1067,6 +1089,17 @@ export interface components {
                 [name: string]: unknown;
             };
             content: {
+                /**
+                 * @example {
+                 *       "type": "urn:agentcore:problem:four_eyes_required",
+                 *       "title": "Who asked for a task may not decide what it waits for.",
+                 *       "status": 403,
+                 *       "detail": "Who asked for a task may not decide what it waits for.",
+                 *       "instance": "/api/v1/agent/tasks/0190c2d4-7a20-7d11-8a55-1c3f9e7b2d46",
+                 *       "code": "four_eyes_required",
+                 *       "message": "Who asked for a task may not decide what it waits for."
+                 *     }
+                 */
                 "application/problem+json": components["schemas"]["Problem403"];
             };
         };
@@ -1076,6 +1109,17 @@ export interface components {
                 [name: string]: unknown;
             };
             content: {
+                /**
+                 * @example {
+                 *       "type": "urn:agentcore:problem:instance_not_found",
+                 *       "title": "There is no such instance.",
+                 *       "status": 404,
+                 *       "detail": "There is no such instance.",
+                 *       "instance": "/api/v1/agent/tasks/0190c2d4-7a20-7d11-8a55-1c3f9e7b2d46",
+                 *       "code": "instance_not_found",
+                 *       "message": "There is no such instance."
+                 *     }
+                 */
                 "application/problem+json": components["schemas"]["Problem404"];
             };
         };
@@ -1085,6 +1129,17 @@ export interface components {
                 [name: string]: unknown;
             };
             content: {
+                /**
+                 * @example {
+                 *       "type": "urn:agentcore:problem:method_not_allowed",
+                 *       "title": "The request cannot be answered.",
+                 *       "status": 405,
+                 *       "detail": "The request cannot be answered.",
+                 *       "instance": "/api/v1/agent/tasks/0190c2d4-7a20-7d11-8a55-1c3f9e7b2d46",
+                 *       "code": "method_not_allowed",
+                 *       "message": "The request cannot be answered."
+                 *     }
+                 */
                 "application/problem+json": components["schemas"]["Problem405"];
             };
         };
@@ -1094,6 +1149,17 @@ export interface components {
                 [name: string]: unknown;
             };
             content: {
+                /**
+                 * @example {
+                 *       "type": "urn:agentcore:problem:approval_conflict",
+                 *       "title": "There is nothing here that this decision could decide.",
+                 *       "status": 409,
+                 *       "detail": "There is nothing here that this decision could decide.",
+                 *       "instance": "/api/v1/agent/tasks/0190c2d4-7a20-7d11-8a55-1c3f9e7b2d46",
+                 *       "code": "approval_conflict",
+                 *       "message": "There is nothing here that this decision could decide."
+                 *     }
+                 */
                 "application/problem+json": components["schemas"]["Problem409"];
             };
         };
@@ -1103,6 +1169,17 @@ export interface components {
                 [name: string]: unknown;
             };
             content: {
+                /**
+                 * @example {
+                 *       "type": "urn:agentcore:problem:too_large",
+                 *       "title": "The request is larger than what is accepted.",
+                 *       "status": 413,
+                 *       "detail": "The request is larger than what is accepted.",
+                 *       "instance": "/api/v1/agent/tasks/0190c2d4-7a20-7d11-8a55-1c3f9e7b2d46",
+                 *       "code": "too_large",
+                 *       "message": "The request is larger than what is accepted."
+                 *     }
+                 */
                 "application/problem+json": components["schemas"]["Problem413"];
             };
         };
@@ -1112,6 +1189,17 @@ export interface components {
                 [name: string]: unknown;
             };
             content: {
+                /**
+                 * @example {
+                 *       "type": "urn:agentcore:problem:unsupported_media",
+                 *       "title": "The media type is not accepted here.",
+                 *       "status": 415,
+                 *       "detail": "The media type is not accepted here.",
+                 *       "instance": "/api/v1/agent/tasks/0190c2d4-7a20-7d11-8a55-1c3f9e7b2d46",
+                 *       "code": "unsupported_media",
+                 *       "message": "The media type is not accepted here."
+                 *     }
+                 */
                 "application/problem+json": components["schemas"]["Problem415"];
             };
         };
@@ -1121,6 +1209,17 @@ export interface components {
                 [name: string]: unknown;
             };
             content: {
+                /**
+                 * @example {
+                 *       "type": "urn:agentcore:problem:idempotency_mismatch",
+                 *       "title": "This Idempotency-Key was used for another request.",
+                 *       "status": 422,
+                 *       "detail": "This Idempotency-Key was used for another request.",
+                 *       "instance": "/api/v1/agent/tasks/0190c2d4-7a20-7d11-8a55-1c3f9e7b2d46",
+                 *       "code": "idempotency_mismatch",
+                 *       "message": "This Idempotency-Key was used for another request."
+                 *     }
+                 */
                 "application/problem+json": components["schemas"]["Problem422"];
             };
         };
@@ -1132,6 +1231,17 @@ export interface components {
                 [name: string]: unknown;
             };
             content: {
+                /**
+                 * @example {
+                 *       "type": "urn:agentcore:problem:budget_exceeded",
+                 *       "title": "The tenant has used up what it may use in a day.",
+                 *       "status": 429,
+                 *       "detail": "The tenant has used up what it may use in a day.",
+                 *       "instance": "/api/v1/agent/tasks/0190c2d4-7a20-7d11-8a55-1c3f9e7b2d46",
+                 *       "code": "budget_exceeded",
+                 *       "message": "The tenant has used up what it may use in a day."
+                 *     }
+                 */
                 "application/problem+json": components["schemas"]["Problem429"];
             };
         };
@@ -1143,6 +1253,17 @@ export interface components {
                 [name: string]: unknown;
             };
             content: {
+                /**
+                 * @example {
+                 *       "type": "urn:agentcore:problem:engine_unavailable",
+                 *       "title": "The engine cannot be used as things are set up.",
+                 *       "status": 503,
+                 *       "detail": "The engine cannot be used as things are set up.",
+                 *       "instance": "/api/v1/agent/tasks/0190c2d4-7a20-7d11-8a55-1c3f9e7b2d46",
+                 *       "code": "engine_unavailable",
+                 *       "message": "The engine cannot be used as things are set up."
+                 *     }
+                 */
                 "application/problem+json": components["schemas"]["Problem503"];
             };
         };
@@ -1191,6 +1312,26 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "engines": [
+                     *         {
+                     *           "engineType": "claude_api",
+                     *           "available": true,
+                     *           "default": true,
+                     *           "reason": null,
+                     *           "models": [
+                     *             "a-model"
+                     *           ],
+                     *           "capabilities": {
+                     *             "streaming": true,
+                     *             "tools": true,
+                     *             "resume": false
+                     *           }
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["EnginesAnswer"];
                 };
             };
@@ -1236,6 +1377,12 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "message": "Engine switched",
+                     *       "engineType": "claude_api"
+                     *     }
+                     */
                     "application/json": components["schemas"]["SaidAnswer"];
                 };
             };
@@ -1272,6 +1419,20 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example [
+                     *       {
+                     *         "id": "0190c2d4-7a33-7f02-9d41-2b6e8c0f1a57",
+                     *         "name": "Butler",
+                     *         "serverHost": "bridge.example",
+                     *         "hostPort": 8443,
+                     *         "status": "running",
+                     *         "userId": "alice",
+                     *         "createdAt": "2026-01-01T09:30:00.000Z",
+                     *         "updatedAt": "2026-01-01T09:30:00.000Z"
+                     *       }
+                     *     ]
+                     */
                     "application/json": components["schemas"]["InstanceAnswer"][];
                 };
             };
@@ -1331,6 +1492,18 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "0190c2d4-7a33-7f02-9d41-2b6e8c0f1a57",
+                     *       "name": "Butler",
+                     *       "serverHost": "bridge.example",
+                     *       "hostPort": 8443,
+                     *       "status": "running",
+                     *       "userId": "alice",
+                     *       "createdAt": "2026-01-01T09:30:00.000Z",
+                     *       "updatedAt": "2026-01-01T09:30:00.000Z"
+                     *     }
+                     */
                     "application/json": components["schemas"]["InstanceAnswer"];
                 };
             };
@@ -1367,6 +1540,18 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "0190c2d4-7a33-7f02-9d41-2b6e8c0f1a57",
+                     *       "name": "Butler",
+                     *       "serverHost": "bridge.example",
+                     *       "hostPort": 8443,
+                     *       "status": "running",
+                     *       "userId": "alice",
+                     *       "createdAt": "2026-01-01T09:30:00.000Z",
+                     *       "updatedAt": "2026-01-01T09:30:00.000Z"
+                     *     }
+                     */
                     "application/json": components["schemas"]["InstanceAnswer"];
                 };
             };
@@ -1404,6 +1589,18 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "0190c2d4-7a33-7f02-9d41-2b6e8c0f1a57",
+                     *       "name": "Butler",
+                     *       "serverHost": "bridge.example",
+                     *       "hostPort": 8443,
+                     *       "status": "running",
+                     *       "userId": "alice",
+                     *       "createdAt": "2026-01-01T09:30:00.000Z",
+                     *       "updatedAt": "2026-01-01T09:30:00.000Z"
+                     *     }
+                     */
                     "application/json": components["schemas"]["InstanceAnswer"];
                 };
             };
@@ -1459,6 +1656,18 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "0190c2d4-7a33-7f02-9d41-2b6e8c0f1a57",
+                     *       "name": "Butler",
+                     *       "serverHost": "bridge.example",
+                     *       "hostPort": 8443,
+                     *       "status": "running",
+                     *       "userId": "alice",
+                     *       "createdAt": "2026-01-01T09:30:00.000Z",
+                     *       "updatedAt": "2026-01-01T09:30:00.000Z"
+                     *     }
+                     */
                     "application/json": components["schemas"]["InstanceAnswer"];
                 };
             };
@@ -1495,6 +1704,11 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "secret": "whsec_ZGVmYXVsdA=="
+                     *     }
+                     */
                     "application/json": components["schemas"]["SecretAnswer"];
                 };
             };
@@ -1530,6 +1744,17 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example [
+                     *       {
+                     *         "id": "0190c2d4-7a1e-7c3b-9f0a-5d2e8b6c1a34",
+                     *         "title": "Plants",
+                     *         "status": "active",
+                     *         "createdAt": "2026-01-01T09:30:00.000Z",
+                     *         "updatedAt": "2026-01-01T09:30:00.000Z"
+                     *       }
+                     *     ]
+                     */
                     "application/json": components["schemas"]["InstanceSessionAnswer"][];
                 };
             };
@@ -1584,6 +1809,14 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "sessionId": "0190c2d4-7a1e-7c3b-9f0a-5d2e8b6c1a34",
+                     *       "taskId": "0190c2d4-7a20-7d11-8a55-1c3f9e7b2d46",
+                     *       "sessionCreated": true,
+                     *       "status": "queued"
+                     *     }
+                     */
                     "application/json": components["schemas"]["AcceptedAnswer"];
                 };
             };
@@ -1666,6 +1899,11 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "received": true
+                     *     }
+                     */
                     "application/json": components["schemas"]["ReceivedAnswer"];
                 };
             };
@@ -1703,6 +1941,24 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "id": "0190c2d4-7a1e-7c3b-9f0a-5d2e8b6c1a34",
+                     *           "title": "What is a monad?",
+                     *           "status": "active",
+                     *           "activity": "idle",
+                     *           "engineType": "claude_api",
+                     *           "voiceMode": false,
+                     *           "agentInstanceId": null,
+                     *           "createdAt": "2026-01-01T09:30:00.000Z",
+                     *           "updatedAt": "2026-01-01T09:30:00.000Z"
+                     *         }
+                     *       ],
+                     *       "nextCursor": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["SessionsAnswer"];
                 };
             };
@@ -1735,6 +1991,19 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "0190c2d4-7a1e-7c3b-9f0a-5d2e8b6c1a34",
+                     *       "title": "What is a monad?",
+                     *       "status": "active",
+                     *       "activity": "idle",
+                     *       "engineType": "claude_api",
+                     *       "voiceMode": false,
+                     *       "agentInstanceId": null,
+                     *       "createdAt": "2026-01-01T09:30:00.000Z",
+                     *       "updatedAt": "2026-01-01T09:30:00.000Z"
+                     *     }
+                     */
                     "application/json": components["schemas"]["SessionAnswer"];
                 };
             };
@@ -1774,6 +2043,19 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "0190c2d4-7a1e-7c3b-9f0a-5d2e8b6c1a34",
+                     *       "title": "What is a monad?",
+                     *       "status": "active",
+                     *       "activity": "idle",
+                     *       "engineType": "claude_api",
+                     *       "voiceMode": false,
+                     *       "agentInstanceId": null,
+                     *       "createdAt": "2026-01-01T09:30:00.000Z",
+                     *       "updatedAt": "2026-01-01T09:30:00.000Z"
+                     *     }
+                     */
                     "application/json": components["schemas"]["SessionAnswer"];
                 };
             };
@@ -1822,6 +2104,19 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "0190c2d4-7a1e-7c3b-9f0a-5d2e8b6c1a34",
+                     *       "title": "What is a monad?",
+                     *       "status": "active",
+                     *       "activity": "idle",
+                     *       "engineType": "claude_api",
+                     *       "voiceMode": false,
+                     *       "agentInstanceId": null,
+                     *       "createdAt": "2026-01-01T09:30:00.000Z",
+                     *       "updatedAt": "2026-01-01T09:30:00.000Z"
+                     *     }
+                     */
                     "application/json": components["schemas"]["SessionAnswer"];
                 };
             };
@@ -1865,11 +2160,194 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "type": "session_info",
+                     *           "cursor": "7",
+                     *           "seq": 7,
+                     *           "sessionId": "0190c2d4-7a1e-7c3b-9f0a-5d2e8b6c1a34",
+                     *           "ts": "2026-01-01T09:30:00.000Z"
+                     *         },
+                     *         {
+                     *           "type": "task_info",
+                     *           "cursor": "7",
+                     *           "seq": 7,
+                     *           "sessionId": "0190c2d4-7a1e-7c3b-9f0a-5d2e8b6c1a34",
+                     *           "taskId": "0190c2d4-7a20-7d11-8a55-1c3f9e7b2d46",
+                     *           "ts": "2026-01-01T09:30:00.000Z",
+                     *           "status": "running"
+                     *         },
+                     *         {
+                     *           "type": "user_message",
+                     *           "cursor": "7",
+                     *           "seq": 7,
+                     *           "sessionId": "0190c2d4-7a1e-7c3b-9f0a-5d2e8b6c1a34",
+                     *           "taskId": "0190c2d4-7a20-7d11-8a55-1c3f9e7b2d46",
+                     *           "ts": "2026-01-01T09:30:00.000Z",
+                     *           "messageId": "0190c2d4-7a20-7d11-8a55-1c3f9e7b2d46.0",
+                     *           "content": [
+                     *             {
+                     *               "type": "text",
+                     *               "text": "What is a monad?"
+                     *             }
+                     *           ]
+                     *         },
+                     *         {
+                     *           "type": "text",
+                     *           "cursor": "7",
+                     *           "seq": 7,
+                     *           "sessionId": "0190c2d4-7a1e-7c3b-9f0a-5d2e8b6c1a34",
+                     *           "taskId": "0190c2d4-7a20-7d11-8a55-1c3f9e7b2d46",
+                     *           "ts": "2026-01-01T09:30:00.000Z",
+                     *           "content": "A monoid in the category of"
+                     *         },
+                     *         {
+                     *           "type": "thinking",
+                     *           "cursor": "7",
+                     *           "seq": 7,
+                     *           "sessionId": "0190c2d4-7a1e-7c3b-9f0a-5d2e8b6c1a34",
+                     *           "taskId": "0190c2d4-7a20-7d11-8a55-1c3f9e7b2d46",
+                     *           "ts": "2026-01-01T09:30:00.000Z",
+                     *           "content": "They want it short."
+                     *         },
+                     *         {
+                     *           "type": "tool_use",
+                     *           "cursor": "7",
+                     *           "seq": 7,
+                     *           "sessionId": "0190c2d4-7a1e-7c3b-9f0a-5d2e8b6c1a34",
+                     *           "taskId": "0190c2d4-7a20-7d11-8a55-1c3f9e7b2d46",
+                     *           "ts": "2026-01-01T09:30:00.000Z",
+                     *           "toolUseId": "call_1",
+                     *           "toolName": "clock.now",
+                     *           "input": {
+                     *             "zone": "UTC"
+                     *           }
+                     *         },
+                     *         {
+                     *           "type": "tool_result",
+                     *           "cursor": "7",
+                     *           "seq": 7,
+                     *           "sessionId": "0190c2d4-7a1e-7c3b-9f0a-5d2e8b6c1a34",
+                     *           "taskId": "0190c2d4-7a20-7d11-8a55-1c3f9e7b2d46",
+                     *           "ts": "2026-01-01T09:30:00.000Z",
+                     *           "toolUseId": "call_1",
+                     *           "output": "09:30",
+                     *           "isError": false
+                     *         },
+                     *         {
+                     *           "type": "approval_required",
+                     *           "cursor": "7",
+                     *           "seq": 7,
+                     *           "sessionId": "0190c2d4-7a1e-7c3b-9f0a-5d2e8b6c1a34",
+                     *           "taskId": "0190c2d4-7a20-7d11-8a55-1c3f9e7b2d46",
+                     *           "ts": "2026-01-01T09:30:00.000Z",
+                     *           "approvalId": "0190c2d4-7b02-7e88-b1c9-60d4a2f8e5b7",
+                     *           "toolUseId": "call_1",
+                     *           "toolName": "clock.now",
+                     *           "input": {},
+                     *           "inputSha256": "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a",
+                     *           "expiresAt": "2026-01-01T09:30:00.000Z"
+                     *         },
+                     *         {
+                     *           "type": "approval_resolved",
+                     *           "cursor": "7",
+                     *           "seq": 7,
+                     *           "sessionId": "0190c2d4-7a1e-7c3b-9f0a-5d2e8b6c1a34",
+                     *           "taskId": "0190c2d4-7a20-7d11-8a55-1c3f9e7b2d46",
+                     *           "ts": "2026-01-01T09:30:00.000Z",
+                     *           "approvalId": "0190c2d4-7b02-7e88-b1c9-60d4a2f8e5b7",
+                     *           "decision": "approved",
+                     *           "by": "alice"
+                     *         },
+                     *         {
+                     *           "type": "usage",
+                     *           "cursor": "7",
+                     *           "seq": 7,
+                     *           "sessionId": "0190c2d4-7a1e-7c3b-9f0a-5d2e8b6c1a34",
+                     *           "taskId": "0190c2d4-7a20-7d11-8a55-1c3f9e7b2d46",
+                     *           "ts": "2026-01-01T09:30:00.000Z",
+                     *           "inputTokens": 12,
+                     *           "outputTokens": 34,
+                     *           "cachedInputTokens": 0,
+                     *           "cacheWriteInputTokens": 0,
+                     *           "reasoningTokens": 0,
+                     *           "costUsd": 0.00042,
+                     *           "model": "a-model",
+                     *           "fidelity": "exact"
+                     *         },
+                     *         {
+                     *           "type": "completed",
+                     *           "cursor": "7",
+                     *           "seq": 7,
+                     *           "sessionId": "0190c2d4-7a1e-7c3b-9f0a-5d2e8b6c1a34",
+                     *           "taskId": "0190c2d4-7a20-7d11-8a55-1c3f9e7b2d46",
+                     *           "ts": "2026-01-01T09:30:00.000Z",
+                     *           "summary": "A monoid in the category of endofunctors.",
+                     *           "tokensUsed": 46,
+                     *           "inputTokens": 12,
+                     *           "outputTokens": 34,
+                     *           "costUsd": 0.00042,
+                     *           "model": "a-model"
+                     *         },
+                     *         {
+                     *           "type": "error",
+                     *           "cursor": "7",
+                     *           "seq": 7,
+                     *           "sessionId": "0190c2d4-7a1e-7c3b-9f0a-5d2e8b6c1a34",
+                     *           "taskId": "0190c2d4-7a20-7d11-8a55-1c3f9e7b2d46",
+                     *           "ts": "2026-01-01T09:30:00.000Z",
+                     *           "message": "The engine failed.",
+                     *           "code": "EXECUTION_ERROR"
+                     *         },
+                     *         {
+                     *           "type": "cancelled",
+                     *           "cursor": "7",
+                     *           "seq": 7,
+                     *           "sessionId": "0190c2d4-7a1e-7c3b-9f0a-5d2e8b6c1a34",
+                     *           "taskId": "0190c2d4-7a20-7d11-8a55-1c3f9e7b2d46",
+                     *           "ts": "2026-01-01T09:30:00.000Z",
+                     *           "message": "Stopped by the user.",
+                     *           "code": "USER_CANCEL"
+                     *         },
+                     *         {
+                     *           "type": "oauth_prompt",
+                     *           "cursor": "7",
+                     *           "seq": 7,
+                     *           "sessionId": "0190c2d4-7a1e-7c3b-9f0a-5d2e8b6c1a34",
+                     *           "ts": "2026-01-01T09:30:00.000Z",
+                     *           "provider": "calendar",
+                     *           "url": "https://calendar.example/consent"
+                     *         },
+                     *         {
+                     *           "type": "resume_lost",
+                     *           "cursor": "7",
+                     *           "seq": 7,
+                     *           "sessionId": "0190c2d4-7a1e-7c3b-9f0a-5d2e8b6c1a34",
+                     *           "taskId": "0190c2d4-7a20-7d11-8a55-1c3f9e7b2d46",
+                     *           "ts": "2026-01-01T09:30:00.000Z",
+                     *           "engineType": "claude_code_cli"
+                     *         }
+                     *       ],
+                     *       "nextCursor": "7",
+                     *       "headSeq": 7
+                     *     }
+                     */
                     "application/json": {
                         headSeq: number;
                         items: components["schemas"]["Envelope"][];
                         nextCursor: string;
                     };
+                    /**
+                     * @example id: 7
+                     *     event: session_info
+                     *     data: {"type":"session_info","cursor":"7","seq":7,"sessionId":"0190c2d4-7a1e-7c3b-9f0a-5d2e8b6c1a34","ts":"2026-01-01T09:30:00.000Z"}
+                     *
+                     *     id: 7
+                     *     event: task_info
+                     *     data: {"type":"task_info","cursor":"7","seq":7,"sessionId":"0190c2d4-7a1e-7c3b-9f0a-5d2e8b6c1a34","taskId":"0190c2d4-7a20-7d11-8a55-1c3f9e7b2d46","ts":"2026-01-01T09:30:00.000Z","status":"running"}
+                     */
                     "text/event-stream": string;
                 };
             };
@@ -1939,6 +2417,27 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "id": "0190c2d4-7a20-7d11-8a55-1c3f9e7b2d46.0",
+                     *           "seq": 3,
+                     *           "role": "user",
+                     *           "content": [
+                     *             {
+                     *               "type": "text",
+                     *               "text": "What is a monad?"
+                     *             }
+                     *           ],
+                     *           "interrupted": false,
+                     *           "taskId": "0190c2d4-7a20-7d11-8a55-1c3f9e7b2d46",
+                     *           "createdAt": "2026-01-01T09:30:00.000Z"
+                     *         }
+                     *       ],
+                     *       "nextCursor": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["MessagesAnswer"];
                 };
             };
@@ -1991,6 +2490,12 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "message": "Engine switched",
+                     *       "engineType": "claude_api"
+                     *     }
+                     */
                     "application/json": components["schemas"]["SaidAnswer"];
                 };
             };
@@ -2031,6 +2536,38 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "id": "0190c2d4-7a20-7d11-8a55-1c3f9e7b2d46",
+                     *           "sessionId": "0190c2d4-7a1e-7c3b-9f0a-5d2e8b6c1a34",
+                     *           "status": "completed",
+                     *           "prompt": "What is a monad?",
+                     *           "engineType": "claude_api",
+                     *           "result": "A monoid in the category of endofunctors.",
+                     *           "error": null,
+                     *           "stopCode": null,
+                     *           "usage": {
+                     *             "inputTokens": 12,
+                     *             "outputTokens": 34,
+                     *             "totalTokens": 46,
+                     *             "cachedInputTokens": 0,
+                     *             "cacheWriteInputTokens": 0,
+                     *             "reasoningTokens": 0,
+                     *             "costUsd": 0.00042,
+                     *             "model": "a-model",
+                     *             "fidelity": "exact"
+                     *           },
+                     *           "createdAt": "2026-01-01T09:30:00.000Z",
+                     *           "startedAt": "2026-01-01T09:30:00.000Z",
+                     *           "completedAt": "2026-01-01T09:30:00.000Z",
+                     *           "pendingApprovals": []
+                     *         }
+                     *       ],
+                     *       "nextCursor": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["TasksAnswer"];
                 };
             };
@@ -2076,6 +2613,14 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "sessionId": "0190c2d4-7a1e-7c3b-9f0a-5d2e8b6c1a34",
+                     *       "taskId": "0190c2d4-7a20-7d11-8a55-1c3f9e7b2d46",
+                     *       "transcript": "What is a monad?",
+                     *       "sessionCreated": false
+                     *     }
+                     */
                     "application/json": components["schemas"]["SpokenAnswer"];
                 };
             };
@@ -2111,6 +2656,12 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "ticket": "a-ticket-for-one-websocket",
+                     *       "expiresAt": "2026-01-01T09:30:00.000Z"
+                     *     }
+                     */
                     "application/json": components["schemas"]["TicketAnswer"];
                 };
             };
@@ -2192,6 +2743,14 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "sessionId": "0190c2d4-7a1e-7c3b-9f0a-5d2e8b6c1a34",
+                     *       "taskId": "0190c2d4-7a20-7d11-8a55-1c3f9e7b2d46",
+                     *       "sessionCreated": true,
+                     *       "status": "queued"
+                     *     }
+                     */
                     "application/json": components["schemas"]["AcceptedAnswer"];
                 };
             };
@@ -2228,6 +2787,33 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "0190c2d4-7a20-7d11-8a55-1c3f9e7b2d46",
+                     *       "sessionId": "0190c2d4-7a1e-7c3b-9f0a-5d2e8b6c1a34",
+                     *       "status": "completed",
+                     *       "prompt": "What is a monad?",
+                     *       "engineType": "claude_api",
+                     *       "result": "A monoid in the category of endofunctors.",
+                     *       "error": null,
+                     *       "stopCode": null,
+                     *       "usage": {
+                     *         "inputTokens": 12,
+                     *         "outputTokens": 34,
+                     *         "totalTokens": 46,
+                     *         "cachedInputTokens": 0,
+                     *         "cacheWriteInputTokens": 0,
+                     *         "reasoningTokens": 0,
+                     *         "costUsd": 0.00042,
+                     *         "model": "a-model",
+                     *         "fidelity": "exact"
+                     *       },
+                     *       "createdAt": "2026-01-01T09:30:00.000Z",
+                     *       "startedAt": "2026-01-01T09:30:00.000Z",
+                     *       "completedAt": "2026-01-01T09:30:00.000Z",
+                     *       "pendingApprovals": []
+                     *     }
+                     */
                     "application/json": components["schemas"]["TaskAnswer"];
                 };
             };
@@ -2267,6 +2853,13 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "taskId": "0190c2d4-7a20-7d11-8a55-1c3f9e7b2d46",
+                     *       "status": "cancelled",
+                     *       "message": "Task cancelled"
+                     *     }
+                     */
                     "application/json": components["schemas"]["StoppedAnswer"];
                 };
             };
@@ -2278,6 +2871,13 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "taskId": "0190c2d4-7a20-7d11-8a55-1c3f9e7b2d46",
+                     *       "status": "cancelling",
+                     *       "message": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["StoppedAnswer"];
                 };
             };
@@ -2340,6 +2940,13 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "message": "Command rejected",
+                     *       "taskId": "0190c2d4-7a20-7d11-8a55-1c3f9e7b2d46",
+                     *       "approvalId": "0190c2d4-7a20-7d11-8a55-1c3f9e7b2d46.a"
+                     *     }
+                     */
                     "application/json": components["schemas"]["DecidedAnswer"];
                 };
             };
@@ -2399,6 +3006,13 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "sessionId": "0190c2d4-7a1e-7c3b-9f0a-5d2e8b6c1a34",
+                     *       "taskId": "0190c2d4-7a20-7d11-8a55-1c3f9e7b2d46",
+                     *       "injected": true
+                     *     }
+                     */
                     "application/json": components["schemas"]["InjectedAnswer"];
                 };
             };
@@ -2446,6 +3060,14 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "text": "What is a monad?",
+                     *       "language": "en",
+                     *       "durationSeconds": 1.4,
+                     *       "noSpeechProbability": 0.02
+                     *     }
+                     */
                     "application/json": components["schemas"]["HeardAnswer"];
                 };
             };
@@ -2484,6 +3106,32 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "key": "2026-01-01",
+                     *           "tasks": 1,
+                     *           "calls": 1,
+                     *           "inputTokens": 12,
+                     *           "outputTokens": 34,
+                     *           "totalTokens": 46,
+                     *           "audioSeconds": "0",
+                     *           "costUsd": "0.00042"
+                     *         }
+                     *       ],
+                     *       "total": {
+                     *         "key": null,
+                     *         "tasks": 1,
+                     *         "calls": 1,
+                     *         "inputTokens": 12,
+                     *         "outputTokens": 34,
+                     *         "totalTokens": 46,
+                     *         "audioSeconds": "0",
+                     *         "costUsd": "0.00042"
+                     *       }
+                     *     }
+                     */
                     "application/json": components["schemas"]["ReportAnswer"];
                 };
             };
@@ -2517,6 +3165,22 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "eventId": "0190c2d4-7a33-7f02-9d41-2b6e8c0f1a57",
+                     *           "taskId": "0190c2d4-7a20-7d11-8a55-1c3f9e7b2d46",
+                     *           "sessionId": "0190c2d4-7a1e-7c3b-9f0a-5d2e8b6c1a34",
+                     *           "call": "1.1",
+                     *           "state": "delivered",
+                     *           "attempts": 1,
+                     *           "error": null,
+                     *           "createdAt": "2026-01-01T09:30:00.000Z"
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["DeliveriesAnswer"];
                 };
             };
@@ -2553,6 +3217,12 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "eventId": "0190c2d4-7a33-7f02-9d41-2b6e8c0f1a57",
+                     *       "message": "Event will be sent again"
+                     *     }
+                     */
                     "application/json": components["schemas"]["RedeliveredAnswer"];
                 };
             };
@@ -2583,6 +3253,11 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "status": "ok"
+                     *     }
+                     */
                     "application/json": components["schemas"]["AliveAnswer"];
                 };
             };
@@ -2608,6 +3283,11 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example # HELP agentcore_lanes Sessions that this node has in its hands.
+                     *     # TYPE agentcore_lanes gauge
+                     *     agentcore_lanes 3.0
+                     */
                     "text/plain": string;
                 };
             };
@@ -2634,6 +3314,12 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "ready": true,
+                     *       "reasons": []
+                     *     }
+                     */
                     "application/json": components["schemas"]["ReadyAnswer"];
                 };
             };
