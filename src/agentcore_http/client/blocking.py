@@ -35,7 +35,7 @@ NOT_FOUND = 404
 
 
 class Client:
-    """Talks to one server; use it in ``async with``, or call ``close``.
+    """Talks to one server; use it in ``with``, or call ``close``.
 
     What can be tried again is (see Patience), under the same Idempotency-Key. Every method raises ApiError.
     """
