@@ -422,6 +422,7 @@ WORDS = [
     ("async with ", "with "),
     ("async for ", "for "),
     ("async def ", "def "),
+    ("``async with``", "``with``"),
     ("await ", ""),
     ("asynccontextmanager", "contextmanager"),
     ("__aenter__", "__enter__"),
