@@ -224,5 +224,6 @@ class Remote:
             return False
         if abs(now - int(webhook.timestamp)) > WINDOW_S:
             return False
-        key = self.seal.webhook_key(task.tenant_id, instance_id)
-        return is_signed(key, webhook.id, webhook.timestamp, webhook.body, webhook.signatures)
+        keys = self.seal.webhook_keys(task.tenant_id, instance_id)
+        signed = (webhook.id, webhook.timestamp, webhook.body, webhook.signatures)
+        return any(is_signed(key, *signed) for key in keys)

@@ -183,6 +183,9 @@ class Settings(LimitSettings):
     secret_key: str | None = _setting(
         _text, "Key from which tokens are derived; made in the data dir if absent.", secret=True
     )
+    secret_key_also: tuple[str, ...] | None = _setting(
+        reading.secrets, "Keys whose tokens count, too, while one replaces another; one or two.", secret=True
+    )
     origins: tuple[str, ...] | None = _setting(
         reading.origins,
         "Browser origins and host names allowed besides our own; with identity they may ask cross-origin.",

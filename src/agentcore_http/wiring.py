@@ -150,7 +150,7 @@ async def node(
     telemetry: Telemetry = UNWATCHED,
 ) -> AsyncIterator[Runtime]:
     """Open a node on *store* that *telemetry* watches; *engines* stand in for the configured ones in tests."""
-    seal = Seal(secret_key(settings))
+    seal = Seal(secret_key(settings), tuple(key.encode() for key in settings.secret_key_also or ()))
     known = evolve(engine_settings(settings), bridges=bridges(settings, seal))
     async with (
         toolbox(settings) as tools,

@@ -34,6 +34,21 @@ def test_a_signature_is_of_one_task_under_one_key() -> None:
     assert SEAL.signer(signature.replace("YQ==", "Yg=="), SESSION, TASK) is None
 
 
+def test_SEC18_while_one_key_replaces_another_both_count() -> None:
+    old, new = Seal(b"o" * 32), Seal(b"n" * 32)
+    before, after = Seal(b"o" * 32, (b"n" * 32,)), Seal(b"n" * 32, (b"o" * 32,))  # all nodes know both, then they turn
+    for maker, is_old in ((old, True), (new, False), (before, True), (after, False)):
+        proofs = (maker.signature(TENANT, SESSION, TASK), maker.oauth_token(TENANT, SESSION), maker.ticket(b"{}"))
+        for checker, counts in ((old, is_old), (new, not is_old), (before, True), (after, True)):
+            signature, token, ticket = proofs
+            assert checker.signer(signature, SESSION, TASK) == (TENANT if counts else None)
+            assert checker.consenter(token, SESSION) == (TENANT if counts else None)
+            assert checker.claims(ticket) == (b"{}" if counts else None)
+            key = maker.webhook_key(TENANT, InstanceId("i"))
+            assert (key in checker.webhook_keys(TENANT, InstanceId("i"))) is counts
+    assert "o" * 32 not in repr(after)
+
+
 def test_an_agents_token_is_of_its_session_and_for_nothing_else() -> None:
     token = SEAL.oauth_token(TENANT, SESSION)
     assert SEAL.consenter(token, SESSION) == TENANT
