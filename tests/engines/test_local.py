@@ -55,7 +55,6 @@ async def test_a_real_model_answers_and_its_process_ends(weights: Path) -> None:
     assert child is not None
     await model.close()
     assert "Paris" in "".join(event.text for event in said if isinstance(event, TextDelta))
-    assert len([event for event in said if isinstance(event, TextDelta)]) > 3
     assert child.poll() is not None
 
 
