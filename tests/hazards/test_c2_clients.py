@@ -1,13 +1,12 @@
 """Hazard C2: what clients meet while the store is away, and that they can go on where they were."""
 
-from collections.abc import AsyncIterator
-from random import Random
 from typing import Any
 
 import anyio
 import pytest
 from tests.support.database import Server, ask
-from tests.support.server import Json, Served, receive, serving, text_of, until_final
+from tests.support.flaky import a_fate, a_served_fate
+from tests.support.server import Json, Served, receive, text_of, until_final
 from websockets.exceptions import ConnectionClosed
 
 from agentcore.briefing import engine_request
@@ -16,25 +15,13 @@ from agentcore.engine import EngineRequest
 from agentcore.errors import StoreUnavailable
 from agentcore.follow import Head
 from agentcore.ids import ChangeId, TaskId, TenantId
-from agentcore.ports import Committed, Lease, Leases, Store
-from agentcore.testing.chaos import CALM, Fate, Flaky
+from agentcore.ports import Committed, Lease, Store
+from agentcore.testing.chaos import Fate
 from agentcore_adapters.postgres.connection import REQUESTS, Transaction, open_database
 from agentcore_http.client import AsyncClient, Text
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-def fate() -> Fate:
-    return Fate(Random(1), CALM)
-
-
-@pytest.fixture
-async def served(stores: tuple[Store, Leases], fate: Fate) -> AsyncIterator[Served]:
-    """A server whose store can go away."""
-    line: Any = [Flaky(port, fate) for port in stores]
-    async with serving(*line) as found:
-        yield found
+fate, served = a_fate, a_served_fate
 
 
 async def test_C2_subscribers_are_sent_away_and_come_back_with_their_cursor(served: Served, fate: Fate) -> None:

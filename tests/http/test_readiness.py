@@ -4,11 +4,9 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from random import Random
-from typing import Any
 
 import anyio
 import httpx2
@@ -16,27 +14,15 @@ import psycopg
 import pytest
 from attrs import evolve
 from tests.support.database import Server
+from tests.support.flaky import a_fate, a_served_fate
 from tests.support.server import Served, serving
 
-from agentcore.ports import Leases, Store
-from agentcore.testing.chaos import CALM, Fate, Flaky
+from agentcore.testing.chaos import Fate, Flaky
 from agentcore_adapters.postgres.store import postgres_store
 from agentcore_http.routes import health
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-def fate() -> Fate:
-    return Fate(Random(1), CALM)
-
-
-@pytest.fixture
-async def served(stores: tuple[Store, Leases], fate: Fate) -> AsyncIterator[Served]:
-    """A server whose store can go away."""
-    line: Any = [Flaky(port, fate) for port in stores]
-    async with serving(*line) as found:
-        yield found
+fate, served = a_fate, a_served_fate
 
 
 async def ready(served: Served) -> tuple[int, list[str], str | None]:
