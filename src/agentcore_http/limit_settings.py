@@ -77,7 +77,7 @@ _Each = make_class("_Each", _SET, frozen=True, kw_only=True)
 
 
 @frozen(kw_only=True)
-class LimitSettings(_Each):  # type: ignore[misc,valid-type]
+class LimitSettings(_Each):  # type: ignore[misc,valid-type]  # a class made at run time
     """Limits of all tenants, and of some; None: the default."""
 
     limits_max_running_per_node: int | None = _setting(

@@ -510,6 +510,10 @@ export interface components {
             toolName: string;
             toolUseId: string;
         };
+        /** @description The person is asked for consent. */
+        ConsentAnswer: {
+            message: string;
+        };
         /** @description A decision was taken. */
         DecidedAnswer: {
             approvalId: string;
@@ -906,12 +910,6 @@ export interface components {
             items: components["schemas"]["TotalsAnswer"][];
             total: components["schemas"]["TotalsAnswer"];
         };
-        /** @description Something was done that has nothing more to say than that. */
-        SaidAnswer: {
-            /** @default null */
-            engineType: string | null;
-            message: string;
-        };
         /** @description The key of an instance's bridge. */
         SecretAnswer: {
             secret: string;
@@ -955,6 +953,11 @@ export interface components {
             status: "queued" | "running" | "awaiting_approval" | "cancelling" | "completed" | "failed" | "cancelled";
             /** Format: uuid */
             taskId: string;
+        };
+        /** @description New sessions use another engine. */
+        SwitchedAnswer: {
+            engineType: string;
+            message: string;
         };
         /** @description A task. */
         TaskAnswer: {
@@ -1383,7 +1386,7 @@ export interface operations {
                      *       "engineType": "claude_api"
                      *     }
                      */
-                    "application/json": components["schemas"]["SaidAnswer"];
+                    "application/json": components["schemas"]["SwitchedAnswer"];
                 };
             };
             400: components["responses"]["Problem400"];
@@ -2492,11 +2495,10 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "message": "Engine switched",
-                     *       "engineType": "claude_api"
+                     *       "message": "Consent asked for"
                      *     }
                      */
-                    "application/json": components["schemas"]["SaidAnswer"];
+                    "application/json": components["schemas"]["ConsentAnswer"];
                 };
             };
             400: components["responses"]["Problem400"];

@@ -24,6 +24,7 @@ SET_LIMITS = """
     INSERT INTO tenant (id, limits) VALUES (%s, %s)
     ON CONFLICT ON CONSTRAINT tenant_pk DO UPDATE SET limits = excluded.limits"""
 STORED_BYTES = "SELECT coalesce(sum(octet_length(data)), 0)::bigint AS n FROM blob WHERE tenant_id = %s"
+# Whether it is busy is seen as it was before the locks: whoever opens a task in between moves the session on.
 LOOK = """
     SELECT s.version, h.head, h.text_pos,
            EXISTS (SELECT FROM task t WHERE t.tenant_id = s.tenant_id AND t.session_id = s.id

@@ -84,7 +84,7 @@ async def _identified(scope: Scope, headers: Headers) -> Identity:
 
 def subprotocols(scope: Scope) -> Sequence[str]:
     """Return what a WebSocket's client offers to speak; a request offers nothing."""
-    offers: Sequence[str] = dict(scope).get("subprotocols", ())  # type: ignore[assignment]
+    offers: Sequence[str] = dict(scope).get("subprotocols", ())  # type: ignore[assignment]  # of a WebSocket
     return offers
 
 

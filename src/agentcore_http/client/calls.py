@@ -35,11 +35,11 @@ from agentcore_http.wire.shapes import (
     EnginesAnswer,
     HeardAnswer,
     InjectedAnswer,
-    SaidAnswer,
     SessionAnswer,
     SessionsAnswer,
     SpokenAnswer,
     StoppedAnswer,
+    SwitchedAnswer,
     TaskAnswer,
     TasksAnswer,
 )
@@ -205,9 +205,9 @@ def engines() -> Call[EnginesAnswer]:
     return get("/engines", EnginesAnswer)
 
 
-def switch_engine(engine: str) -> Call[SaidAnswer]:
+def switch_engine(engine: str) -> Call[SwitchedAnswer]:
     """Choose the engine of the tenant's new sessions. Raises ApiError: ``unknown_engine``, ``role_required``."""
-    return change("POST", "/engines/switch", SaidAnswer, {"engineType": engine})
+    return change("POST", "/engines/switch", SwitchedAnswer, {"engineType": engine})
 
 
 def transcribe(audio: bytes | Path, *, language: str | None = None) -> Call[HeardAnswer]:

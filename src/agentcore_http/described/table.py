@@ -109,7 +109,7 @@ ROWS: Mapping[tuple[str, str], Row] = {
     ("post", "/sessions/{session_id}/oauth-trigger"): Row(
         id="askForConsent",
         tag=SESSION,
-        answers={201: shapes.SaidAnswer},
+        answers={201: shapes.ConsentAnswer},
         is_keyed=True,
         reads=("X-OAuth-Token",),
         example={"provider": "calendar", "url": "https://calendar.example/consent"},
@@ -130,7 +130,7 @@ ROWS: Mapping[tuple[str, str], Row] = {
     ("post", "/engines/switch"): Row(
         id="switchEngine",
         tag="engines",
-        answers={201: shapes.SaidAnswer},
+        answers={201: shapes.SwitchedAnswer},
         is_keyed=True,
         example={"engineType": "claude_api"},
     ),

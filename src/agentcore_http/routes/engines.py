@@ -26,7 +26,7 @@ async def switch(request: Req) -> Response[bytes]:
 
     async def work(_: Keeper) -> tuple[int, object]:
         await runtime.switch_engine(caller, name)
-        return CREATED, shapes.SaidAnswer(message="Engine switched", engine_type=name)
+        return CREATED, shapes.SwitchedAnswer(message="Engine switched", engine_type=name)
 
     return await once(runtime, caller, request, work)
 

@@ -129,7 +129,7 @@ async def oauth_trigger(request: Req, session_id: FromPath[str]) -> Response[byt
 
     async def work(_: Keeper) -> tuple[int, object]:
         await runtime.ask_consent(caller, found, prompt, token)
-        return CREATED, shapes.SaidAnswer(message="Consent asked for")
+        return CREATED, shapes.ConsentAnswer(message="Consent asked for")
 
     return await once(runtime, caller, request, work)
 

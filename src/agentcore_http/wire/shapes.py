@@ -195,11 +195,17 @@ class EnginesAnswer(Answer):
     engines: list[EngineAnswer]
 
 
-class SaidAnswer(Answer):
-    """Something was done that has nothing more to say than that."""
+class ConsentAnswer(Answer):
+    """The person is asked for consent."""
 
     message: str
-    engine_type: str | None = None
+
+
+class SwitchedAnswer(Answer):
+    """New sessions use another engine."""
+
+    message: str
+    engine_type: str
 
 
 class TicketAnswer(Answer):
