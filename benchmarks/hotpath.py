@@ -35,6 +35,7 @@ from agentcore.testing.making import NODE, a_talk, now
 from agentcore.testing.scripted import ScriptedEngine, ScriptedEngines
 from agentcore.turn import Turn
 from agentcore.usage import Usage
+from agentcore_adapters.ears import Ears
 from agentcore_adapters.engines import claude_api, openai
 from agentcore_adapters.engines.providers import events
 from agentcore_adapters.engines.wanted import Names
@@ -155,7 +156,7 @@ async def settling(n: int, event: EngineEvent) -> list[Stage]:
     talk = a_talk(store, leases)
     await talk.admit()
     grant = await talk.take()
-    bus = MemoryBus(items=10**9, chars=10**12)
+    bus = MemoryBus(Ears(items=10**9, chars=10**12))
     stages: list[Stage] = []
     async with anyio.create_task_group() as tasks:
         house = House(

@@ -156,25 +156,25 @@ class Feed:
 
     async def _catch_up(self) -> AsyncIterator[list[Frame]]:
         """Read the log to its head, then ask for the tail."""
-        behind = True
+        behind, is_driven = True, False
         while behind:
             page = await self.store.log(self.tenant, self.session_id, self.follower.seq + 1, PAGE)
             shown: list[Frame] = []
             needs = self._take(self.follower.read(page), shown)
-            behind = Need.LOG in needs and bool(page.entries)
+            behind, is_driven = Need.LOG in needs and bool(page.entries), page.is_driven
             for need in needs:
                 if isinstance(need, Reset):
                     shown.append(await self._restart(need))
                     behind = True
             if shown:
                 yield shown
-        tail = await self._tail()
+        tail = await self._tail() if is_driven else None
         if tail:
             yield tail
 
     async def _tail(self) -> list[Frame]:
         shown: list[Frame] = []
-        for live in await self.bus.tail(self.session_id) or ():
+        for live in await self.bus.tail(self.tenant, self.session_id) or ():
             self._take(self.follower.hear(live), shown)
         return shown
 

@@ -49,6 +49,11 @@ class Gate:
     _called: set[SessionId] = field(factory=set)
     _changed: anyio.Event = field(factory=anyio.Event)
 
+    @property
+    def has_room(self) -> bool:
+        """Whether the node drives fewer tasks than it may, and none waits for a place."""
+        return self.driven < self.most and not self.is_crowded
+
     def enter(self, tenant: TenantId, session_id: SessionId) -> bool:
         """Take a place for a session whose work may be begun; say whether there was one, and it was its turn."""
         was_called = session_id in self._called

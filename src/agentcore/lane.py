@@ -89,7 +89,8 @@ class Lane:
         """Act on what was asked, here if it is driven here."""
         try:
             if self.reading is None:
-                self.house.bus.wake(self.tenant, self.session_id)
+                is_full = self.house.gate.is_crowded or self.house.is_draining
+                self.house.bus.wake(self.tenant, self.session_id, waits=is_full)
             await self.reconcile()
         finally:
             self.__exit__()
@@ -172,9 +173,9 @@ class Lane:
             if (reading := self.reading) is not None and reading.turn.tail and not reading.is_over:
                 await reading.move(lambda turn, at: turn.checkpoint(at))
 
-    async def tail(self) -> tuple[Live, ...]:
-        """Return what is told and not durable; empty if nothing is driven here."""
-        return self.reading.tail if self.reading is not None else ()
+    def tail(self) -> tuple[Live, ...] | None:
+        """Return what is told and not durable; None if nothing is driven here."""
+        return self.reading.tail if self.reading is not None else None
 
     def let_go(self) -> None:
         """Stop what is driven here, so that another node can go on with it."""
@@ -255,6 +256,8 @@ class Lane:
             await reading.end()
             self._close(reading)
             if not reading.leaves_nothing:  # what comes from now on is looked for by whoever brings it
+                if self.house.is_draining:  # another node goes on with it, and need not find it by itself
+                    self.house.bus.wake(self.tenant, self.session_id, waits=True)
                 await self.reconcile()
         finally:
             self._close(reading)

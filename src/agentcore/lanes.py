@@ -45,17 +45,17 @@ class Lanes:
         """Whether nothing is being stored, taken or looked at here: engines may be read, and say nothing."""
         return not any(lane.is_busy or lane.users > (lane.reading is not None) for lane in self._lanes.values())
 
-    async def tail(self, session_id: SessionId) -> tuple[Live, ...]:
-        """Return the tail of a session that is driven here; empty if it is not."""
-        for lane, _ in self.reading():
-            if lane.session_id == session_id:
-                return await lane.tail()
-        return ()
+    async def tail(self, tenant: TenantId, session_id: SessionId) -> tuple[Live, ...] | None:
+        """Return the tail of a session that is driven here; None if it is not."""
+        lane = self._lanes.get((tenant, session_id))
+        return None if lane is None else lane.tail()
 
-    def woken(self, tenant: TenantId, session_id: SessionId) -> None:
-        """Look at a session because somebody asked for it; nothing to do unless it is driven here."""
+    def woken(self, tenant: TenantId, session_id: SessionId, *, waits: bool = False) -> None:
+        """Look at a session because somebody asked for it: if it is driven here, or *waits* and there is room."""
         if self.is_driven(tenant, session_id):
             self.house.spawn(self._lanes[tenant, session_id].reconcile)
+        elif waits and self.house.gate.has_room and not self.house.is_draining:
+            self.house.spawn(self.reconcile, tenant, session_id)
 
     async def reconcile(self, tenant: TenantId, session_id: SessionId) -> None:
         """Do what is due in one session."""

@@ -55,6 +55,10 @@ class Seal:
         """Make the same with each key that counts."""
         return tuple(bytes.fromhex(_mac(key, "webhook", tenant_id, instance_id)) for key in self._keys)
 
+    def bus_keys(self) -> tuple[bytes, ...]:
+        """Make the keys that seal what nodes say to each other, 32 bytes for each key that counts."""
+        return tuple(bytes.fromhex(_mac(key, "bus")) for key in self._keys)
+
     def ticket(self, claims: bytes) -> str:
         """Make a ticket that carries *claims*, which its holder can read and not change.
 

@@ -10,15 +10,14 @@ from datetime import UTC, datetime
 
 import anyio
 import httpx2
-import msgspec
 from attrs import field, frozen
 from standardwebhooks import Webhook
 
 from agentcore import __version__
 from agentcore.books import SinkFailed, UsageRecorded
+from agentcore_adapters.usage_event import body_of
 
 WITHIN_S = 10.0
-TYPE = "usage.recorded"
 
 
 @frozen
@@ -61,30 +60,6 @@ async def webhook_sink(url: str, secret: str, *, within_s: float = WITHIN_S) -> 
     # Neither proxies nor credentials of the environment: the address is the one that was configured.
     async with httpx2.AsyncClient(timeout=None, trust_env=False, follow_redirects=False) as http:
         yield WebhookSink(url, Webhook(secret), http, within_s)
-
-
-def body_of(event: UsageRecorded) -> bytes:
-    """Write an event as it is posted; decimals are strings."""
-    usage, record = event.record.usage, event.record
-    data = {
-        "tenantId": event.tenant_id,
-        "sessionId": event.session_id,
-        "taskId": event.task_id,
-        "engine": event.engine,
-        "call": record.key,
-        "outcome": record.outcome.value,
-        "providerMessageId": record.provider_message_id,
-        "model": usage.model,
-        "inputTokens": usage.input_tokens,
-        "outputTokens": usage.output_tokens,
-        "cachedInputTokens": usage.cached_input_tokens,
-        "cacheWriteInputTokens": usage.cache_write_input_tokens,
-        "reasoningTokens": usage.reasoning_tokens,
-        "audioSeconds": f"{usage.audio_s:f}",
-        "costUsd": None if usage.cost_usd is None else f"{usage.cost_usd:f}",
-        "fidelity": usage.fidelity.value,
-    }
-    return msgspec.json.encode({"type": TYPE, "timestamp": event.at.isoformat(), "data": data})
 
 
 def _retry_after(response: httpx2.Response) -> float | None:

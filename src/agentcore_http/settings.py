@@ -6,10 +6,12 @@ is malformed, stops the start with its name.  Secrets never stand in a repr.
 
 import base64
 import os
+import re
 import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 import platformdirs
 from attrs import Attribute, evolve, field, fields, frozen
@@ -77,6 +79,31 @@ def _url(value: object) -> str:
     text = _text(value).rstrip("/")
     if not text.startswith(("http://", "https://")):
         raise ValueError("an address that begins with http:// or https://")
+    return text
+
+
+def _nats(value: object) -> tuple[str, ...]:
+    servers = _words(value)
+    for server in servers:
+        parts = urlsplit(server)
+        if parts.scheme not in ("nats", "tls") or not parts.hostname:
+            raise ValueError("addresses such as tls://user:password@host:4222, with commas between")
+    if not servers:
+        raise ValueError("at least one address")
+    return servers
+
+
+def _subject(value: object) -> str:
+    text = _text(value)
+    if not re.fullmatch(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*", text, re.ASCII):
+        raise ValueError("words of letters, digits, - and _, with dots between")
+    return text
+
+
+def _stream(value: object) -> str:
+    text = _text(value)
+    if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", text, re.ASCII):
+        raise ValueError("a name of at most 64 letters, digits, - and _")
     return text
 
 
@@ -209,6 +236,17 @@ class Settings(LimitSettings):
         _signing_key,
         "Key that usage events are signed with: 24 bytes or more in base64, `whsec_` in front or not.",
         secret=True,
+    )
+    usage_stream: str | None = _setting(
+        _stream, "Stream of NATS JetStream into which usage events go, in place of a webhook; made if it is not there."
+    )
+    nats_url: tuple[str, ...] | None = _setting(
+        _nats, "NATS servers that connect several nodes, `tls://user:password@host:4222`; absent: none.", secret=True
+    )
+    nats_ca: Path | None = _setting(_path, "File of who vouches for their certificates; else whom the system trusts.")
+    nats_prefix: str | None = _setting(_subject, "First word of their subjects, one for each deployment; `agentcore`.")
+    nats_plaintext: bool | None = _setting(
+        _flag, "`true`: they may be asked without TLS and beyond loopback, in a network of your own; false."
     )
     anthropic_model: str | None = _setting(_text, "Model of `claude_api`.")
     openai_model: str | None = _setting(_text, "Model of `openai`.")

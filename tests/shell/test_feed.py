@@ -10,7 +10,7 @@ from agentcore.changes import Changes, Logged
 from agentcore.events import Finished, OAuthPrompted, TextKind
 from agentcore.feed import Feed, Frame, Latest, Restarted, Subscribed, parse_after
 from agentcore.follow import Cursor, Entry, Head, Live, Missed, ResetReason, Shown
-from agentcore.ids import SessionId
+from agentcore.ids import SessionId, TenantId
 from agentcore.ports import Grant
 from agentcore.testing.making import TENANT, Talk, a_session, now
 from agentcore.turn import Turn
@@ -35,7 +35,7 @@ class Wire:
     asked: int = 0
     feed: AsyncGenerator[list[Frame], None] = field(init=False)
 
-    async def ask(self, _: SessionId) -> tuple[Live, ...]:
+    async def ask(self, _: TenantId, __: SessionId) -> tuple[Live, ...] | None:
         self.asked += 1
         return self.tail
 
@@ -86,9 +86,13 @@ async def a_wire() -> AsyncIterator[Wire]:
     await talk.admit()
     grant = await talk.take()
     wire = Wire(store, bus, talk, grant.turn, grant)
-    with bus.serve(wire.ask, lambda *_: None):
+    with bus.serve(wire.ask, _deaf):
         yield wire
         await wire.feed.aclose()
+
+
+def _deaf(_: TenantId, __: SessionId, /, *, waits: bool) -> None:
+    pass
 
 
 def seqs(frames: list[Frame]) -> list[int]:
@@ -123,6 +127,14 @@ async def test_a_hint_that_something_was_missed_is_followed(wire: Wire, hint: st
     written = [entry.seq for entry in await wire.write(3)]
     frames = await wire.tell(Head(written[-1]) if hint == "head" else Missed(), until=3)
     assert seqs(frames) == written
+
+
+async def test_nobody_is_asked_for_the_tail_of_what_nobody_drives(wire: Wire) -> None:
+    """On a bus between nodes nobody would answer, and each reader would wait for that."""
+    await wire.end()
+    asked = wire.asked
+    await wire.subscribe()
+    assert wire.asked == asked
 
 
 async def test_text_that_was_not_heard_is_asked_for(wire: Wire) -> None:

@@ -14,7 +14,7 @@ from agentcore.commands import Cancel, Decide, Deliver, HandBack
 from agentcore.errors import EngineFailed, StoreUnavailable
 from agentcore.events import CallOpened, Finished, TextDelta
 from agentcore.follow import Entry, Live
-from agentcore.ids import InstanceId, NodeId, SessionId, TaskId
+from agentcore.ids import InstanceId, NodeId, SessionId, TaskId, TenantId
 from agentcore.node import drain
 from agentcore.obey import obey
 from agentcore.ports import Committed, Grant, Lease
@@ -75,10 +75,12 @@ async def test_a_tail_is_told_by_who_has_it(node: Node) -> None:
     task, other = await node.ask(), await node.ask()
     await node.say(task, TextDelta("so far"))
     await node.say(other, TextDelta("else"))
-    assert [live.text for live in await node.runtime.lanes.tail(task.session_id)] == ["so far"]
-    assert [live.text for live in await node.runtime.lanes.tail(other.session_id)] == ["else"]
+    lanes = node.runtime.lanes
+    assert [live.text for live in await lanes.tail(TENANT, task.session_id) or ()] == ["so far"]
+    assert [live.text for live in await lanes.tail(TENANT, other.session_id) or ()] == ["else"]
+    assert await lanes.tail(TenantId("another"), other.session_id) is None
     await node.say(task, Finished())
-    assert await node.runtime.lanes.tail(task.session_id) == ()
+    assert await lanes.tail(TENANT, task.session_id) is None
 
 
 async def test_a_tail_of_what_does_not_count_is_not_stored(node: Node) -> None:
@@ -192,21 +194,24 @@ async def test_a_reply_that_came_while_nobody_drove_its_task_ends_it_and_nothing
 
 async def test_whoever_drives_a_session_elsewhere_is_woken(node: Node) -> None:
     task = await node.ask()
-    woken: list[tuple[str, str]] = []
+    woken: list[tuple[str, str, bool]] = []
 
-    async def ask(_: object) -> tuple[Live, ...]:
-        return ()
+    async def ask(_: TenantId, __: SessionId) -> tuple[Live, ...] | None:
+        return None
 
-    with node.runtime.house.bus.serve(ask, lambda *place: woken.append(place)):
+    def wake(tenant_id: TenantId, session_id: SessionId, /, *, waits: bool) -> None:
+        woken.append((tenant_id, session_id, waits))
+
+    with node.runtime.house.bus.serve(ask, wake):
         await node.runtime.rename(ME, task.session_id, "driven here")
         await settled()
         assert woken == []
         await node.say(task, Finished())
         await node.runtime.rename(ME, task.session_id, "driven by nobody here")
         await settled()
-    assert woken == [(TENANT, task.session_id)]
+    assert woken == [(TENANT, task.session_id, False)]
     with node.runtime.lanes.at(TENANT, task.session_id) as lane:
-        assert await lane.tail() == ()
+        assert lane.tail() is None
         lane.let_go()
 
 

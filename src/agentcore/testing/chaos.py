@@ -16,7 +16,7 @@ from attrs import define, field, frozen
 from agentcore.errors import StoreUnavailable
 from agentcore.follow import Entry, Head, Live
 from agentcore.ids import SessionId, TenantId
-from agentcore.ports import Ask, Bus, Ear
+from agentcore.ports import Ask, Bus, BusState, Ear, Woken
 
 
 class Dead(BaseException):
@@ -131,9 +131,9 @@ class ChaosBus:
         self.told += [(session_id, item) for item in said if isinstance(item, Entry)]
         self._soon(lambda: self.target.tell(session_id, said))
 
-    def wake(self, tenant_id: TenantId, session_id: SessionId) -> None:
+    def wake(self, tenant_id: TenantId, session_id: SessionId, *, waits: bool = False) -> None:
         """Wake, perhaps."""
-        self._soon(lambda: self.target.wake(tenant_id, session_id))
+        self._soon(lambda: self.target.wake(tenant_id, session_id, waits=waits))
 
     def listen(self, tenant_id: TenantId, session_id: SessionId) -> AbstractContextManager[Ear]:
         """Listen."""
@@ -143,16 +143,20 @@ class ChaosBus:
         """Return what is listened to."""
         return self.target.listened()
 
-    async def tail(self, session_id: SessionId) -> tuple[Live, ...] | None:
+    async def tail(self, tenant_id: TenantId, session_id: SessionId) -> tuple[Live, ...] | None:
         """Ask for the tail; perhaps nobody answers."""
         await self.fate.on_the_way()
         if self.fate.strikes(self.fate.weather.lost):
             return None
-        return await self.target.tail(session_id)
+        return await self.target.tail(tenant_id, session_id)
 
-    def serve(self, ask: Ask, woken: Callable[[TenantId, SessionId], None]) -> AbstractContextManager[None]:
+    def serve(self, ask: Ask, woken: Woken) -> AbstractContextManager[None]:
         """Answer questions."""
         return self.target.serve(ask, woken)
+
+    def state(self) -> BusState:
+        """Say how it does."""
+        return self.target.state()
 
     def _soon(self, deliver: Callable[[], None]) -> None:
         weather = self.fate.weather

@@ -1,0 +1,1 @@
+"""Several nodes on one NATS: the bus between them, and a stream of usage events."""

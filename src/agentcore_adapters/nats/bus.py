@@ -1,0 +1,322 @@
+"""The bus between nodes, on NATS core subjects.
+
+Law: everything here may be lost.  Whoever listens in this process is told in this process; another node is told if it
+has said that it listens, with all that there is for it in one message.  Nothing waits for NATS, and nothing is kept
+for it: what cannot be sent is dropped and counted.
+
+Story: a node says what it listens to (``Listens``) when that begins, every few seconds, and to whoever comes
+(``Hello``).  What is told goes to the subject of each node that listens; wakes and questions go to the subject of all.
+"""
+
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
+
+import anyio
+import structlog
+from anyio import CancelScope, current_time, move_on_after
+from attrs import define, field, frozen
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.errors import Error as NatsError
+
+from agentcore.follow import Entry, Head, Live
+from agentcore.ids import NodeId, SessionId, TenantId
+from agentcore.ports import Ask, BusState, Ear, Woken
+from agentcore_adapters.ears import Ears
+from agentcore_adapters.nats.connection import NatsConnection
+from agentcore_adapters.nats.frames import (
+    AskTail,
+    Envelope,
+    Hello,
+    Leaves,
+    Listens,
+    Look,
+    Message,
+    Refused,
+    Tail,
+    Told,
+    beginning_of,
+    live_of,
+    packed,
+    told_of,
+)
+
+log = structlog.get_logger("agentcore.bus")
+TAIL_S = 0.2  # a driver that does not answer by then is waited for no more: the checkpoint brings it
+RENEW_S = 5.0  # a node says so often what it listens to
+LISTENS_S = 15.0  # a node that has not said so for that long listens no more
+SESSIONS = 5000  # in one message
+HELD_CHARS = 4 * 1024 * 1024  # told and not yet sent; more is dropped
+REFUSED_S = 60.0  # a stranger is mentioned at most so often
+BYE_S = 1
+
+
+@frozen
+class Subjects:
+    """Where messages go; one prefix for each deployment."""
+
+    prefix: str
+
+    @property
+    def all(self) -> str:
+        """To every node."""
+        return f"{self.prefix}.all"
+
+    def of(self, node: str) -> str:
+        """To one node."""
+        return f"{self.prefix}.node.{node}"
+
+
+@define(eq=False)
+class NatsBus:
+    """Tells whoever listens, on this node and on others."""
+
+    connection: NatsConnection
+    envelope: Envelope
+    node: NodeId
+    subjects: Subjects
+    tail_s: float = TAIL_S
+    ears: Ears = field(factory=Ears)
+    sent: int = 0
+    heard: int = 0
+    dropped: int = 0
+    refused: int = 0
+    _readers: dict[SessionId, dict[str, float]] = field(factory=dict)  # nodes that listen, and until when
+    _told: dict[str, dict[SessionId, list[Entry | Live | Head]]] = field(factory=dict)  # by subject
+    _held: int = 0  # characters in it
+    _said: list[tuple[str, Message]] = field(factory=list)  # with its subject
+    _stirred: anyio.Event = field(factory=anyio.Event)
+    _asks: list[Ask] = field(factory=list)
+    _wakes: list[Woken] = field(factory=list)
+    _questions: dict[int, "_Question"] = field(factory=dict)
+    _number: int = 0
+    _complained_at: float = float("-inf")
+
+    # ------------------------------------------------------------------------------------------------ what is asked
+    def tell(self, session_id: SessionId, said: Sequence[Entry | Live | Head]) -> None:
+        """Tell whoever listens."""
+        self.ears.tell(session_id, said)
+        readers = self._readers.get(session_id)
+        if not readers or isinstance(said[0], Head):  # other nodes look at the heads of their logs themselves
+            return
+        if not self.connection.is_connected or self._held > HELD_CHARS:
+            self.dropped += len(readers)
+            return
+        for node in readers:
+            self._told.setdefault(self.subjects.of(node), {}).setdefault(session_id, []).extend(said)
+        self._held += sum(len(item.text) for item in said if isinstance(item, Live))
+        self._stirred.set()
+
+    def wake(self, tenant_id: TenantId, session_id: SessionId, *, waits: bool = False) -> None:
+        """Ask every node to look."""
+        for woken in self._wakes:
+            woken(tenant_id, session_id, waits=waits)
+        self._say(self.subjects.all, Look(tenant_id, session_id, waits))
+
+    @contextmanager
+    def listen(self, tenant_id: TenantId, session_id: SessionId) -> Iterator[Ear]:
+        """Listen to a session from now on; other nodes know it as soon as they hear of it."""
+        if session_id not in self.ears:
+            self._say(self.subjects.all, Listens(self.node, (session_id,)))
+        try:
+            with self.ears.listen(tenant_id, session_id) as ear:
+                yield ear
+        finally:
+            if session_id not in self.ears:
+                self._say(self.subjects.all, Leaves(self.node, (session_id,)))
+
+    def listened(self) -> list[tuple[TenantId, SessionId]]:
+        """Return the sessions that somebody here listens to."""
+        return self.ears.places()
+
+    async def tail(self, tenant_id: TenantId, session_id: SessionId) -> tuple[Live, ...] | None:
+        """Ask the driver, here or elsewhere, for the text that is told and not durable."""
+        if (here := await self._tail_here(tenant_id, session_id)) is not None:
+            return here
+        if not self.connection.is_connected:
+            return None
+        self._number = number = self._number + 1
+        question = self._questions[number] = _Question()
+        self._say(self.subjects.all, AskTail(self.node, number, tenant_id, session_id))
+        try:
+            with move_on_after(self.tail_s):
+                await question.answered.wait()
+        finally:
+            del self._questions[number]
+        return question.tail
+
+    @contextmanager
+    def serve(self, ask: Ask, woken: Woken) -> Iterator[None]:
+        """Answer questions and hear wakes from now on."""
+        self._asks.append(ask)
+        self._wakes.append(woken)
+        try:
+            yield
+        finally:
+            self._asks.remove(ask)
+            self._wakes.remove(woken)
+
+    def state(self) -> BusState:
+        """Say how it does."""
+        return BusState(
+            is_connected=self.connection.is_connected,
+            sent=self.sent,
+            heard=self.heard,
+            dropped=self.dropped,
+            refused=self.refused,
+        )
+
+    async def _tail_here(self, tenant_id: TenantId, session_id: SessionId) -> tuple[Live, ...] | None:
+        for ask in self._asks:
+            if (tail := await ask(tenant_id, session_id)) is not None:
+                return tail
+        return None
+
+    # ------------------------------------------------------------------------------------------------- what is sent
+    async def run(self) -> None:
+        """Send and listen until cancelled."""
+        async with anyio.create_task_group() as tasks:
+            await self.connection.at_each(self._greet)
+            tasks.start_soon(self._renew)
+            while True:
+                await self._stirred.wait()
+                self._stirred = anyio.Event()
+                await self._send()
+
+    async def bye(self) -> None:
+        """Send what is left, and that nobody listens here any more."""
+        for sessions in _some(self.ears.sessions()):
+            self._say(self.subjects.all, Leaves(self.node, sessions))
+        await self._send()
+        if (client := self.connection.client) is not None:
+            with suppress(NatsError, TimeoutError):
+                await client.flush(BYE_S)
+
+    async def _greet(self, client: Client) -> None:
+        self._readers.clear()  # who still listens says so again
+        await client.subscribe(self.subjects.all, cb=self._hear)
+        await client.subscribe(self.subjects.of(self.node), cb=self._hear)
+        await client.publish(self.subjects.all, self.envelope.seal(Hello(self.node)))
+        for message in self._listens():
+            await client.publish(self.subjects.all, self.envelope.seal(message))
+
+    async def _renew(self) -> None:
+        while True:
+            await anyio.sleep(RENEW_S)
+            for message in self._listens():
+                self._say(self.subjects.all, message)
+            now = current_time()
+            for session_id, readers in list(self._readers.items()):
+                for node in [node for node, until in readers.items() if until < now]:
+                    self._forget(session_id, node)
+
+    def _listens(self) -> Iterator[Message]:
+        for sessions in _some(self.ears.sessions()):
+            yield Listens(self.node, sessions)
+
+    def _say(self, subject: str, message: Message) -> None:
+        if self.connection.is_connected:
+            self._said.append((subject, message))
+            self._stirred.set()
+        else:
+            self.dropped += 1
+
+    async def _send(self) -> None:
+        said, self._said = self._said, []
+        told, self._told, self._held = self._told, {}, 0
+        for subject, message in said:
+            await self._publish(subject, message)
+        for subject, sessions in told.items():
+            for message in packed(sessions):
+                await self._publish(subject, message)
+
+    async def _publish(self, subject: str, message: Message) -> None:
+        client = self.connection.client
+        if client is None:
+            self.dropped += 1
+            return
+        try:
+            await client.publish(subject, self.envelope.seal(message))
+        except (NatsError, OSError) as error:
+            self.dropped += 1
+            log.info("bus.dropped", kind=type(error).__name__)
+        else:
+            self.sent += 1
+
+    # ------------------------------------------------------------------------------------------------ what is heard
+    async def _hear(self, msg: Msg) -> None:
+        try:
+            message = self.envelope.open(msg.data)
+        except Refused as reason:
+            self.refused += 1
+            now = current_time()
+            if now - self._complained_at > REFUSED_S:  # most likely a node with another AGENTCORE_SECRET_KEY
+                self._complained_at = now
+                log.warning("bus.refused", reason=str(reason))
+            return
+        self.heard += 1
+        match message:
+            case Told(sessions):
+                for name, items in sessions:
+                    self.ears.tell(SessionId(name), [told_of(item) for item in items])
+            case Hello(node):
+                for listens in self._listens():
+                    self._say(self.subjects.of(node), listens)
+            case Listens(node, names):
+                until = current_time() + LISTENS_S
+                for name in names:
+                    self._readers.setdefault(SessionId(name), {})[node] = until
+            case Leaves(node, names):
+                for name in names:
+                    self._forget(SessionId(name), node)
+            case Look(tenant, session, waits):
+                for woken in self._wakes:
+                    woken(TenantId(tenant), SessionId(session), waits=waits)
+            case AskTail(node, number, tenant, session):
+                tail = await self._tail_here(TenantId(tenant), SessionId(session))
+                if tail is not None:
+                    self._say(self.subjects.of(node), Tail(number, beginning_of(tail)))
+            case Tail(number, said):
+                if (question := self._questions.get(number)) is not None:
+                    question.tail = tuple(map(live_of, said))
+                    question.answered.set()
+
+    def _forget(self, session_id: SessionId, node: str) -> None:
+        readers = self._readers.get(session_id, {})
+        readers.pop(node, None)
+        if not readers:
+            self._readers.pop(session_id, None)
+
+
+@define(eq=False)
+class _Question:
+    """A tail that is asked for."""
+
+    answered: anyio.Event = field(factory=anyio.Event)
+    tail: tuple[Live, ...] | None = None
+
+
+def _some(sessions: Sequence[SessionId]) -> Iterator[tuple[str, ...]]:
+    """Yield so many at a time as go into one message."""
+    for begin in range(0, len(sessions), SESSIONS):
+        yield tuple(sessions[begin : begin + SESSIONS])
+
+
+@asynccontextmanager
+async def nats_bus(
+    connection: NatsConnection, keys: Sequence[bytes], node: NodeId, prefix: str, tail_s: float = TAIL_S
+) -> AsyncIterator[NatsBus]:
+    """Open the bus of one node.
+
+    *keys*: the same on every node, 32 bytes or more each; the first seals, all are believed.  *prefix*: of the
+    subjects, one for each deployment.  *tail_s*: how long a driver is waited for that is asked for its tail.
+    """
+    bus = NatsBus(connection, Envelope(tuple(keys)), node, Subjects(prefix), tail_s)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(bus.run)
+        try:
+            yield bus
+        finally:
+            with CancelScope(shield=True), move_on_after(BYE_S):
+                await bus.bye()
+            tasks.cancel_scope.cancel()

@@ -1,0 +1,124 @@
+"""One connection to NATS, made again whenever it is lost.
+
+Law: nobody waits for it.  While there is none, what would be sent is lost, and whoever needs to know asks
+``is_connected``.  Each connection is a new client: what the old one still held belongs to nobody.
+"""
+
+import random
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import anyio
+import structlog
+from anyio import CancelScope, move_on_after
+from attrs import define, field
+from nats.aio.client import Client
+from nats.errors import Error as NatsError
+
+log = structlog.get_logger("agentcore.nats")
+CONNECT_S = 2  # for one server
+PAUSE_S = (0.1, 2.0)  # between two rounds of tries: from, to
+PING_S, PINGS = 5, 2  # a server that leaves so many unanswered is left
+CLOSE_S = 1.0
+Greet = Callable[[Client], Awaitable[None]]
+
+
+@define(eq=False)
+class NatsConnection:
+    """The way to whichever server of a cluster can be reached."""
+
+    servers: tuple[str, ...] = field(repr=False)  # they may bear a password
+    tls: ssl.SSLContext | None = field(default=None, repr=False)
+    lost: int = 0  #: Connections that ended by themselves.
+    _client: Client | None = None
+    _greets: list[Greet] = field(factory=list)
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether a server can be reached just now, as far as is known."""
+        return self._client is not None and self._client.is_connected
+
+    @property
+    def client(self) -> Client | None:
+        """The client of this connection; None while there is none."""
+        return self._client if self.is_connected else None
+
+    async def at_each(self, greet: Greet) -> None:
+        """Call *greet* with each new client, the present one included."""
+        self._greets.append(greet)
+        if (client := self.client) is not None:
+            await greet(client)
+
+    async def stay(self) -> None:
+        """Connect, and connect again, until cancelled."""
+        pause = PAUSE_S[0]
+        while True:
+            gone = anyio.Event()
+            client = Client()
+            try:
+                await self._connect(client, gone)
+                for greet in self._greets:
+                    await greet(client)
+            except (NatsError, OSError, TimeoutError) as error:
+                log.warning("nats.unreachable", kind=type(error).__name__)
+                await _close(client)
+                await anyio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
+                pause = min(pause * 2, PAUSE_S[1])
+                continue
+            self._client, pause = client, PAUSE_S[0]
+            log.info("nats.connected")
+            try:
+                await gone.wait()
+                self.lost += 1
+                log.warning("nats.lost")
+            finally:
+                self._client = None
+                await _close(client)
+
+    async def _connect(self, client: Client, gone: anyio.Event) -> None:
+        async def closed() -> None:
+            gone.set()
+
+        async def erred(error: Exception) -> None:
+            log.info("nats.erred", kind=type(error).__name__)
+
+        await client.connect(
+            list(self.servers),
+            name="agentcore",
+            tls=self.tls,
+            no_echo=True,
+            allow_reconnect=False,  # the loop above does that
+            max_reconnect_attempts=1,  # each server is tried twice, then the round is over
+            reconnect_time_wait=0,
+            connect_timeout=CONNECT_S,
+            ping_interval=PING_S,
+            max_outstanding_pings=PINGS,
+            closed_cb=closed,
+            error_cb=erred,
+            skip_subject_validation=True,  # ours are made of names that are
+        )
+
+
+async def _close(client: Client) -> None:
+    with CancelScope(shield=True), move_on_after(CLOSE_S):
+        await client.close()
+
+
+@asynccontextmanager
+async def nats_connection(servers: tuple[str, ...], ca: Path | None = None) -> AsyncIterator[NatsConnection]:
+    """Keep a connection to one of *servers* as long as this is open; it may come later, or never.
+
+    *ca*: who vouches for the servers' certificates; else those whom the system trusts.
+    """
+    is_tls = any(urlsplit(server).scheme == "tls" for server in servers)
+    tls = ssl.create_default_context(cafile=str(ca) if ca else None) if is_tls or ca else None
+    connection = NatsConnection(servers, tls)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(connection.stay)
+        try:
+            yield connection
+        finally:
+            tasks.cancel_scope.cancel()
