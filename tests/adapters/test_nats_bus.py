@@ -1,0 +1,209 @@
+"""What can befall the bus between nodes: strangers, other releases, servers that go away."""
+
+import os
+import signal
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+import anyio
+import msgspec
+import pytest
+from nats import connect
+from tests.support.nats import NatsCluster, a_nats_cluster
+
+from agentcore.events import SessionRenamed
+from agentcore.follow import Head, Live
+from agentcore.ids import NodeId, SessionId, TenantId
+from agentcore.ports import Ear
+from agentcore.testing.contracts.bus import a_live, an_entry
+from agentcore.testing.making import TENANT, an_id, now
+from agentcore_adapters.nats import bus as module
+from agentcore_adapters.nats import connection, frames
+from agentcore_adapters.nats.bus import NatsBus, nats_bus
+from agentcore_adapters.nats.connection import nats_connection
+from agentcore_adapters.nats.frames import Envelope, Goes, Happened, Listens, Look, Message, Refused, Told, told_of
+
+pytestmark = pytest.mark.anyio
+KEY, OTHER = b"k" * 32, b"o" * 32
+PREFIX = "tests.odd"
+
+
+@pytest.fixture
+def nats(tmp_path: Path) -> Iterator[NatsCluster]:
+    with a_nats_cluster(tmp_path, 2) as cluster:
+        yield cluster
+
+
+async def until(fact: Callable[[], bool], within_s: float = 15.0) -> None:
+    with anyio.fail_after(within_s):
+        while not fact():
+            await anyio.sleep(0.01)
+
+
+@asynccontextmanager
+async def a_bus(nats: NatsCluster, name: str, *keys: bytes) -> AsyncIterator[NatsBus]:
+    async with nats_connection(tuple(nats.urls.split(","))) as found:
+        await until(lambda: found.is_connected)
+        async with nats_bus(found, keys or (KEY,), NodeId(name), PREFIX) as bus:
+            yield bus
+
+
+@pytest.fixture
+async def buses(nats: NatsCluster) -> AsyncIterator[tuple[NatsBus, NatsBus]]:
+    async with AsyncExitStack() as stack:
+        one, two = [await stack.enter_async_context(a_bus(nats, name)) for name in ("one", "two")]
+        yield one, two
+
+
+async def heard(ear: Ear, told_by: NatsBus, session_id: SessionId) -> None:
+    """Tell until it is heard: what was told before the other was known to listen is lost, and may be."""
+    with anyio.fail_after(15):
+        while True:
+            told_by.tell(session_id, [told := a_live("x")])
+            with anyio.move_on_after(0.2):
+                if told in await ear.hear():
+                    return
+
+
+async def test_SEC28_a_stranger_on_the_servers_moves_nothing(nats: NatsCluster, buses: tuple[NatsBus, NatsBus]) -> None:
+    """Forged text, events, wakes and interest; garbage; a megabyte: refused, counted, and the bus goes on."""
+    bus, other = buses
+    session_id = SessionId(an_id())
+    woken: list[object] = []
+
+    async def ask(_: TenantId, __: SessionId) -> tuple[Live, ...] | None:
+        return None
+
+    def wake(*place: object, waits: bool) -> None:
+        woken.append(place)
+
+    forged: list[Message] = [
+        Told(((session_id, (Goes(9),)),)),
+        Look(TENANT, session_id, waits=True),
+        Listens("stranger", (session_id,)),
+    ]
+    client = await connect(nats.servers[0].url)
+    with bus.serve(ask, wake), bus.listen(TENANT, session_id) as ear:
+        payloads = [Envelope((OTHER,)).seal(message) for message in forged]
+        payloads += [b"", b"x", os.urandom(300), b"\x00" * 1_000_000, Envelope((KEY,)).seal(forged[0])[:-1]]
+        for payload in payloads:
+            for subject in (bus.subjects.all, bus.subjects.of("one")):
+                await client.publish(subject, payload)
+        await client.flush()
+        await until(lambda: bus.refused == 2 * len(payloads))
+        await heard(ear, other, session_id)
+    await client.close()
+    assert not woken
+    assert set(bus._readers) == set()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"\xc1",
+        msgspec.msgpack.encode(["told"]),
+        msgspec.msgpack.encode(["unheard", 1]),
+        msgspec.msgpack.encode(["look", "t", "s", 1]),
+        msgspec.msgpack.encode(["look", "", "s", True]),
+        msgspec.msgpack.encode(["look", "t" * 300, "s", True]),
+        msgspec.msgpack.encode(["told", [["s", [["g", -1]]]]]),
+        msgspec.msgpack.encode(["told", [["s", [["s", "t", 1, 1, "shout", "x", 0, now()]]]]]),
+        msgspec.msgpack.encode(["tail", 2**60, []]),
+    ],
+)
+def test_SEC28_what_is_sealed_and_of_no_known_form_is_refused(body: bytes) -> None:
+    envelope = Envelope((KEY,))
+    sealed = envelope.seal(Listens("n", ()))
+    with pytest.raises(Refused, match="sealed"):
+        envelope.open(sealed[:16] + body)
+    with pytest.raises(Refused, match="form"):
+        envelope.open(frames._mac(KEY, body) + body)
+
+
+def test_what_a_release_to_come_has_logged_is_a_hint() -> None:
+    for event in (b'{"type":"unheard_of"}', b"{}", b"[1]", b"not json", b'{"type":"session_renamed"}'):
+        assert told_of(Happened(7, 0, event, now(), None, 0)) == Head(7)
+    known = b'{"type":"session_renamed","title":"t","more":1}'
+    entry = told_of(Happened(7, 0, known, now(), None, 0))
+    assert not isinstance(entry, Head | Live)
+    assert entry.event == SessionRenamed("t")
+
+
+async def test_nodes_that_have_either_key_understand_each_other_while_it_is_replaced(nats: NatsCluster) -> None:
+    session_id = SessionId(an_id())
+    async with a_bus(nats, "old", OTHER, KEY) as old, a_bus(nats, "new", KEY, OTHER) as new:
+        with old.listen(TENANT, session_id) as ear:
+            await heard(ear, new, session_id)
+        with new.listen(TENANT, session_id) as ear:
+            await heard(ear, old, session_id)
+
+
+async def test_nothing_is_sent_for_a_session_that_nobody_else_listens_to(buses: tuple[NatsBus, NatsBus]) -> None:
+    bus, other = buses
+    session_id, alone = SessionId(an_id()), SessionId(an_id())
+    with bus.listen(TENANT, alone), other.listen(TENANT, session_id) as ear:
+        await heard(ear, bus, session_id)
+        sent = bus.sent
+        for number in range(100):
+            bus.tell(alone, [a_live("x", number)])
+            bus.tell(session_id, [a_live("x", number)])
+        got: list[object] = []
+        with anyio.fail_after(5):
+            while len(got) < 100:
+                got += await ear.hear()
+        assert bus.sent - sent < 20  # what is told together travels together
+    await until(lambda: session_id not in bus._readers)
+    sent = bus.sent
+    bus.tell(session_id, [a_live("x")])
+    await anyio.sleep(0.05)
+    assert bus.sent == sent
+
+
+@pytest.mark.slow
+async def test_it_is_there_again_when_a_server_is(nats: NatsCluster, buses: tuple[NatsBus, NatsBus]) -> None:
+    bus, other = buses
+    session_id = SessionId(an_id())
+    with other.listen(TENANT, session_id) as ear:
+        await heard(ear, bus, session_id)
+        nats.kill(nats.servers[0])  # one of two: whoever was connected to it goes to the other
+        await heard(ear, bus, session_id)
+        nats.kill()
+        await until(lambda: not bus.state().is_connected and not other.state().is_connected)
+        dropped = bus.dropped
+        bus.wake(TENANT, session_id)
+        bus.tell(session_id, [an_entry(1)])
+        assert bus.dropped > dropped
+        assert await bus.tail(TENANT, session_id) is None
+        nats.start()
+        await heard(ear, bus, session_id)
+
+
+@pytest.mark.slow
+async def test_a_reader_that_is_silent_is_forgotten(nats: NatsCluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "LISTENS_S", 0.5)
+    monkeypatch.setattr(module, "RENEW_S", 0.1)
+    session_id = SessionId(an_id())
+    async with a_bus(nats, "one") as bus, a_bus(nats, "two") as other:
+        with other.listen(TENANT, session_id) as ear:
+            await heard(ear, bus, session_id)
+            await anyio.sleep(1)
+            assert session_id in bus._readers  # it says so again and again
+            monkeypatch.setattr(NatsBus, "_listens", lambda _: iter(()))  # as if it had died
+            await until(lambda: session_id not in bus._readers)
+
+
+@pytest.mark.slow
+async def test_servers_that_freeze_are_left(nats: NatsCluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "PING_S", 1)
+    async with a_bus(nats, "one") as bus:
+        client = bus.connection.client
+        assert client is not None
+        assert client.connected_url is not None
+        frozen = next(one for one in nats.servers if one.port == client.connected_url.port)
+        frozen.signal(signal.SIGSTOP)
+        try:
+            await until(lambda: bus.connection.lost == 1 and bus.connection.is_connected, 30)
+        finally:
+            frozen.signal(signal.SIGCONT)
