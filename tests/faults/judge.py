@@ -7,7 +7,7 @@ events, and a run is good if all that should be nothing is nothing.
 import re
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import anyio
 import psycopg
@@ -74,8 +74,14 @@ class Books:
 @asynccontextmanager
 async def opened(site: Site) -> AsyncIterator[tuple[Store, str]]:
     """Open the site's store, beside its servers; with the owner's address."""
-    async with embedded_server(site.folder / "data") as server, postgres_store(server.dsn) as (store, _):
-        yield store, server.dsn_owner
+    async with AsyncExitStack() as stack:
+        if site.database is None:
+            server = await stack.enter_async_context(embedded_server(site.folder / "data"))
+            service, owner = server.dsn, server.dsn_owner
+        else:
+            service, owner = site.database
+        store, _ = await stack.enter_async_context(postgres_store(service))
+        yield store, owner
 
 
 async def settled(store: Store, sessions: Iterable[str]) -> None:

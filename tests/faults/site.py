@@ -1,5 +1,6 @@
 """Real server processes on one data folder, and what can befall them."""
 
+import http.client
 import os
 import signal
 import socket
@@ -13,7 +14,9 @@ from pathlib import Path
 import anyio
 from anyio import to_thread
 from attrs import define, field, frozen
+from tests.faults.network import Apart
 from tests.support.consumer import SECRET
+from tests.support.nats import NatsCluster
 
 READY_S = 60.0
 
@@ -42,6 +45,7 @@ class Node:
     env: dict[str, str]
     options: tuple[str, ...]
     port: int = field(factory=free_port)
+    prefix: tuple[str, ...] = ()  #: Of its command.
     process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -52,7 +56,7 @@ class Node:
     async def start(self, *more: str) -> None:
         """Start a server and wait until it listens; if it was told where to die, it may never do so."""
         log = (self.folder / f"node-{self.port}.log").open("ab")
-        command = [sys.executable, "-m", "tests.faults.node", "--data-dir", str(self.folder / "data")]
+        command = [*self.prefix, sys.executable, "-m", "tests.faults.node", "--data-dir", str(self.folder / "data")]
         command += ["--port", str(self.port), *self.options, *more]
         # Started by this thread, which outlives the event loop: see runas.
         self.process = subprocess.Popen(
@@ -60,7 +64,7 @@ class Node:
         )
         log.close()
         with anyio.fail_after(READY_S):
-            while self.process.poll() is None and not _listens(self.port):
+            while self.process.poll() is None and not await to_thread.run_sync(_listens, self.port):
                 await anyio.sleep(0.02)
 
     @property
@@ -93,12 +97,16 @@ class Site:
 
     folder: Path
     nodes: list[Node]
+    database: tuple[str, str] | None = None  #: For the service and for its owner; None: in the folder of the servers.
+    nats: NatsCluster | None = None
+    apart: Apart | None = None  #: The machine of the last node.
     faults: list[Fault] = field(factory=list)
 
     def postmaster(self) -> int | None:
         """Return the pid of the database server, if one is up."""
+        where = "database" if self.database else "data"
         try:
-            return int((self.folder / "data/postgres/postmaster.pid").read_text().split()[0])
+            return int((self.folder / where / "postgres/postmaster.pid").read_text().split()[0])
         except (FileNotFoundError, IndexError, ValueError):
             return None
 
@@ -124,6 +132,17 @@ class Site:
                         os.kill(pid, number)
                     except ProcessLookupError:  # it was on its way down already
                         return
+            case "NATS kill -9" | "all NATS kill -9":
+                assert self.nats is not None
+                servers = self.nats.servers if kind.startswith("all") else self.nats.servers[:1]
+                self.nats.kill(*servers)
+                await anyio.sleep(lasts_s)
+                await to_thread.run_sync(self.nats.start, *servers)
+            case "partition":
+                assert self.apart is not None
+                self.apart.cut()
+                await anyio.sleep(lasts_s)
+                self.apart.mend()
             case _:
                 raise AssertionError(kind)
         self.faults.append(Fault(kind, at, time.time()))
@@ -140,10 +159,29 @@ def environment(provider_url: str, consumer_url: str, drain_s: float) -> dict[st
 
 
 @asynccontextmanager
-async def a_site(folder: Path, env: dict[str, str], *options: str, nodes: int = 1) -> AsyncIterator[Site]:
-    """Make a site with nothing running; at the end whatever runs is killed."""
+async def a_site(
+    folder: Path,
+    env: dict[str, str],
+    *options: str,
+    nodes: int = 1,
+    database: tuple[str, str] | None = None,
+    nats: NatsCluster | None = None,
+    apart: Apart | None = None,
+) -> AsyncIterator[Site]:
+    """Make a site with nothing running; at the end whatever runs is killed.
+
+    *database*: of its own, for service and owner; *apart*: a machine of its own for the last node.
+    """
     kept = {name: os.environ[name] for name in ("PATH", "PYTHONPATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
-    site = Site(folder, [Node(folder, kept | env, options) for _ in range(nodes)])
+    if database is not None:
+        env = env | {"AGENTCORE_DATABASE_URL": database[0], "AGENTCORE_SECRET_KEY": "k" * 32}
+    if nats is not None:
+        env = env | {"AGENTCORE_NATS_URL": nats.urls}
+    site = Site(folder, [Node(folder, kept | env, options) for _ in range(nodes)], database, nats, apart)
+    if apart is not None:
+        last = site.nodes[-1]
+        last.env, last.prefix = last.env | await apart.seen_from_there(last.env), apart.prefix
+        await apart.let_in(last.port)
     try:
         yield site
     finally:
@@ -156,6 +194,11 @@ async def a_site(folder: Path, env: dict[str, str], *options: str, nodes: int = 
 
 
 def _listens(port: int) -> bool:
-    with socket.socket() as client:
-        client.settimeout(0.2)
-        return client.connect_ex(("127.0.0.1", port)) == 0
+    client = http.client.HTTPConnection("127.0.0.1", port, timeout=1)
+    try:
+        client.request("GET", "/healthz")
+        return client.getresponse().status == 200
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        client.close()

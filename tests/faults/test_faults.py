@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequen
 from contextlib import asynccontextmanager
 from pathlib import Path
 from random import Random
+from typing import Protocol
 
 import anyio
 import httpx2
@@ -78,7 +79,16 @@ async def a_run(template: Path, *, nodes: int = 1, is_scripted: bool = False) ->
                     tasks.cancel_scope.cancel()
 
 
-async def work(run: Run) -> None:
+class Working(Protocol):
+    """Where programs are carried out."""
+
+    @property
+    def client(self) -> Client: ...
+    @property
+    def tasks(self) -> TaskGroup: ...
+
+
+async def work(run: Working) -> None:
     """Complete, cancel at nine tenths, inject, be superseded and fail, each in a session of its own; all at once."""
 
     async def complete() -> None:
