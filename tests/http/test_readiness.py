@@ -17,6 +17,7 @@ from tests.support.database import Server
 from tests.support.flaky import a_fate, a_served_fate
 from tests.support.server import Served, serving
 
+from agentcore.ports import BusState
 from agentcore.testing.chaos import Fate, Flaky
 from agentcore_adapters.postgres.store import postgres_store
 from agentcore_http.routes import health
@@ -27,7 +28,8 @@ fate, served = a_fate, a_served_fate
 
 async def ready(served: Served) -> tuple[int, list[str], str | None]:
     answer = await served.http.get(served.url + "/readyz")
-    assert answer.json() == {"ready": not answer.json()["reasons"], "reasons": answer.json()["reasons"]}
+    said = answer.json()
+    assert said == {"ready": not said["reasons"], "reasons": said["reasons"], "degraded": []}
     return answer.status_code, answer.json()["reasons"], answer.headers.get("retry-after")
 
 
@@ -55,6 +57,15 @@ async def test_C5_who_is_told_to_go_works_on_and_says_that_nobody_should_come(se
     served.runtime.house.is_leaving = True
     assert await ready(served) == (503, ["shutting_down"], "5")
     assert (await served.done("[[say:ok]]"))["status"] == "completed"
+
+
+async def test_E7_a_server_without_its_bus_is_ready_and_says_what_it_lacks(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Unready, a bus that is away would take all nodes away, though it costs time and nothing else."""
+    monkeypatch.setattr(type(served.runtime.house.bus), "state", lambda _: BusState(is_connected=False))
+    answer = await served.http.get(served.url + "/readyz")
+    assert (answer.status_code, answer.json()["degraded"]) == (200, ["bus_unavailable"])
 
 
 async def test_E10_a_store_that_hangs_is_one_that_is_away(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -66,6 +66,7 @@ def secrets() -> dict[str, str]:
         if a.metadata["secret"]
     }
     values["AGENTCORE_DATABASE_URL"] = f"postgresql://agentcore:{HUSH}-database@127.0.0.1:9/x"
+    values["AGENTCORE_NATS_URL"] = f"nats://agentcore:{HUSH}-nats@127.0.0.1:9"  # nobody is there
     key = base64.b64encode(f"{HUSH}-webhook-0123456789-0123456789".encode()).decode()
     values["AGENTCORE_USAGE_WEBHOOK_SECRET"] = f"whsec_{key}"
     return values

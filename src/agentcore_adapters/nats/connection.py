@@ -56,24 +56,20 @@ class NatsConnection:
         """Connect, and connect again, until cancelled."""
         pause = PAUSE_S[0]
         while True:
-            gone = anyio.Event()
-            client = Client()
+            gone, client = anyio.Event(), Client()
             try:
                 await self._connect(client, gone)
                 for greet in self._greets:
                     await greet(client)
-            except (NatsError, OSError, TimeoutError) as error:
-                log.warning("nats.unreachable", kind=type(error).__name__)
-                await _close(client)
-                await anyio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
-                pause = min(pause * 2, PAUSE_S[1])
-                continue
-            self._client, pause = client, PAUSE_S[0]
-            log.info("nats.connected")
-            try:
+                self._client, pause = client, PAUSE_S[0]
+                log.info("nats.connected")
                 await gone.wait()
                 self.lost += 1
                 log.warning("nats.lost")
+            except (NatsError, OSError, TimeoutError) as error:
+                log.warning("nats.unreachable", kind=type(error).__name__)
+                await anyio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
+                pause = min(pause * 2, PAUSE_S[1])
             finally:
                 self._client = None
                 await _close(client)
@@ -105,6 +101,9 @@ class NatsConnection:
 async def _close(client: Client) -> None:
     with CancelScope(shield=True), move_on_after(CLOSE_S):
         await client.close()
+    # nats-py 2.16 leaves the socket open when the server did not let it in.
+    if (transport := client._transport) is not None:  # noqa: SLF001
+        transport.close()  # type: ignore[no-untyped-call] # of a base class that has no types
 
 
 @asynccontextmanager

@@ -122,6 +122,27 @@ NODE: Sequence[Figure] = (
         is_counter=True,
     ),
     Figure(
+        "agentcore_bus_connected",
+        "1 while other nodes can be reached over the bus; always, where there are none.",
+        lambda r: float(r.house.bus.state().is_connected),
+    ),
+    Figure("agentcore_bus_sent_total", "Messages to other nodes.", lambda r: r.house.bus.state().sent, is_counter=True),
+    Figure(
+        "agentcore_bus_heard_total", "Messages of other nodes.", lambda r: r.house.bus.state().heard, is_counter=True
+    ),
+    Figure(
+        "agentcore_bus_dropped_total",
+        "Messages that could not be sent: their readers wait for the log.",
+        lambda r: r.house.bus.state().dropped,
+        is_counter=True,
+    ),
+    Figure(
+        "agentcore_bus_refused_total",
+        "Messages that were not of our nodes, or could not be read.",
+        lambda r: r.house.bus.state().refused,
+        is_counter=True,
+    ),
+    Figure(
         "agentcore_observers_failed_total",
         "Times that who counts or traces raised.",
         lambda r: r.house.observers.failed,

@@ -98,11 +98,11 @@ KNOWN: tuple[Any, ...] = (
     instances.SecretAnswer(secret="whsec_ZGVmYXVsdA=="),  # noqa: S106 - an example
     instances.ReceivedAnswer(),
     shapes.AliveAnswer(status="ok"),
-    shapes.ReadyAnswer(ready=True, reasons=[]),
+    shapes.ReadyAnswer(ready=True, reasons=[], degraded=[]),
 )
 OTHERS: Mapping[tuple[object, int], Any] = {
     (shapes.StoppedAnswer, 202): shapes.StoppedAnswer(task_id=TASK, status=TaskStatus.CANCELLING.value),
-    (shapes.ReadyAnswer, 503): shapes.ReadyAnswer(ready=False, reasons=[ShuttingDown.code]),
+    (shapes.ReadyAnswer, 503): shapes.ReadyAnswer(ready=False, reasons=[ShuttingDown.code], degraded=[]),
     (list[instances.InstanceAnswer], 200): [REMOTE],
     (list[instances.InstanceSessionAnswer], 200): [
         instances.InstanceSessionAnswer(id=SESSION, title="Plants", status="active", **STAMPS)

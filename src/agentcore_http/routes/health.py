@@ -8,7 +8,7 @@ from agentcore.errors import EngineUnavailable, ShuttingDown, StoreUnavailable, 
 from agentcore.ports import Store
 from agentcore_http.routes.context import ANYBODY, Req, runtime_of
 from agentcore_http.routes.openapi import json_response
-from agentcore_http.wire.shapes import AliveAnswer, ReadyAnswer
+from agentcore_http.wire.shapes import DEGRADED, AliveAnswer, ReadyAnswer
 
 PATIENCE_S = 2.0
 NOT_READY = 503
@@ -30,7 +30,9 @@ async def readyz(request: Req) -> Response[bytes]:
         reasons.append(EngineUnavailable)
     if (found := await _trouble_of(house.store)) is not None:
         reasons.append(found)
-    answer = ReadyAnswer(ready=not reasons, reasons=[reason.code for reason in reasons])
+    # A node without its bus serves as before, only later: were it unready, a broken bus would take all nodes away.
+    degraded = [] if house.bus.state().is_connected else list(DEGRADED)
+    answer = ReadyAnswer(ready=not reasons, reasons=[reason.code for reason in reasons], degraded=degraded)
     if not reasons:
         return json_response(answer)
     wait = {"Retry-After": str(max(reason.retry_after_s for reason in reasons))}

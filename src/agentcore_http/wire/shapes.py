@@ -18,6 +18,7 @@ from agentcore_http.wire.parts import PartAnswer
 from agentcore_http.wire.words import Count, Id, Object, Sha256, Time, described, one_of
 
 #: Why a server may be not ready.
+DEGRADED = ["bus_unavailable"]
 REASONS = [kind.code for kind in (ShuttingDown, EngineUnavailable, StoreUnavailable, SchemaOutdated)]
 ACTIVITIES = ["idle", "queued", *(status.value for status in TaskStatus if status in LIVE)]
 
@@ -222,7 +223,8 @@ class AliveAnswer(Answer):
 
 
 class ReadyAnswer(Answer):
-    """Whether requests can be served, and if not why."""
+    """Whether requests can be served, and if not why; and what makes them slower and nothing worse."""
 
     ready: bool
     reasons: list[Annotated[str, described(enum=REASONS)]]
+    degraded: list[Annotated[str, described(enum=DEGRADED)]]
