@@ -889,8 +889,9 @@ export interface components {
              */
             type: "urn:agentcore:problem:engine_unavailable" | "urn:agentcore:problem:identity_unavailable" | "urn:agentcore:problem:schema_outdated" | "urn:agentcore:problem:shutting_down" | "urn:agentcore:problem:store_unavailable" | "urn:agentcore:problem:stt_unavailable" | "urn:agentcore:problem:unavailable";
         };
-        /** @description Whether requests can be served, and if not why. */
+        /** @description Whether requests can be served, and if not why; and what makes them slower and nothing worse. */
         ReadyAnswer: {
+            degraded: "bus_unavailable"[];
             ready: boolean;
             reasons: ("shutting_down" | "engine_unavailable" | "store_unavailable" | "schema_outdated")[];
         };
@@ -3319,7 +3320,8 @@ export interface operations {
                     /**
                      * @example {
                      *       "ready": true,
-                     *       "reasons": []
+                     *       "reasons": [],
+                     *       "degraded": []
                      *     }
                      */
                     "application/json": components["schemas"]["ReadyAnswer"];
