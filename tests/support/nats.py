@@ -17,6 +17,7 @@ READY_S = 20.0
 CONFIG = """
 server_name: {name}
 listen: 127.0.0.1:{port}
+http: 127.0.0.1:{monitor}
 authorization {{ user: {user}, password: "{password}" }}
 jetstream {{ store_dir: "{folder}", max_file: 64M, sync_interval: always }}
 """
@@ -55,6 +56,7 @@ class NatsServer:
 
     folder: Path
     port: int
+    monitor: int  #: The port where it says how it does.
     config: str
     process: subprocess.Popen[bytes] | None = None
 
@@ -122,9 +124,9 @@ class NatsCluster:
 @contextmanager
 def a_nats_cluster(folder: Path, size: int = 1) -> Iterator[NatsCluster]:
     """Run servers in *folder*; none of them is left."""
-    ports = free_ports(2 * size)
-    clients, routes = ports[:size], ports[size:]
-    cluster = NatsCluster([_server(folder, number, clients, routes) for number in range(size)])
+    ports = free_ports(3 * size)
+    clients, routes, monitors = ports[:size], ports[size : 2 * size], ports[2 * size :]
+    cluster = NatsCluster([_server(folder, number, clients, routes, monitors[number]) for number in range(size)])
     try:
         cluster.start()
         yield cluster
@@ -132,12 +134,14 @@ def a_nats_cluster(folder: Path, size: int = 1) -> Iterator[NatsCluster]:
         cluster.kill()
 
 
-def _server(folder: Path, number: int, clients: Sequence[int], routes: Sequence[int]) -> NatsServer:
+def _server(folder: Path, number: int, clients: Sequence[int], routes: Sequence[int], monitor: int) -> NatsServer:
     own = folder / f"nats-{number}"
     own.mkdir(parents=True)
     known = {"user": USER, "password": PASSWORD}
-    config = CONFIG.format(name=f"nats-{number}", port=clients[number], folder=own / "jetstream", **known)
+    config = CONFIG.format(
+        name=f"nats-{number}", port=clients[number], monitor=monitor, folder=own / "jetstream", **known
+    )
     if len(clients) > 1:
         others = ", ".join(f'"nats://{USER}:{PASSWORD}@127.0.0.1:{port}"' for port in routes)
         config += CLUSTER.format(port=routes[number], routes=others, **known)
-    return NatsServer(own, clients[number], config)
+    return NatsServer(own, clients[number], monitor, config)
