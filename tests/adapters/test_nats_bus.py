@@ -12,17 +12,20 @@ import pytest
 from nats import connect
 from tests.support.nats import NatsCluster, a_nats_cluster
 
+from agentcore.books import SinkFailed
 from agentcore.events import SessionRenamed
 from agentcore.follow import Head, Live
 from agentcore.ids import NodeId, SessionId, TenantId
 from agentcore.ports import Ear
 from agentcore.testing.contracts.bus import a_live, an_entry
+from agentcore.testing.contracts.sink import an_event
 from agentcore.testing.making import TENANT, an_id, now
 from agentcore_adapters.nats import bus as module
 from agentcore_adapters.nats import connection, frames
 from agentcore_adapters.nats.bus import NatsBus, nats_bus
 from agentcore_adapters.nats.connection import nats_connection
 from agentcore_adapters.nats.frames import Envelope, Goes, Happened, Listens, Look, Message, Refused, Told, told_of
+from agentcore_adapters.nats.stream import ID, StreamSink
 
 pytestmark = pytest.mark.anyio
 KEY, OTHER = b"k" * 32, b"o" * 32
@@ -207,3 +210,34 @@ async def test_servers_that_freeze_are_left(nats: NatsCluster, monkeypatch: pyte
             await until(lambda: bus.connection.lost == 1 and bus.connection.is_connected, 30)
         finally:
             frozen.signal(signal.SIGCONT)
+
+
+@pytest.mark.slow
+async def test_B2_a_stream_loses_nothing_when_its_leader_dies(tmp_path: Path) -> None:
+    """Three servers keep it; whoever leads is killed, and what was not acknowledged is published again."""
+    with a_nats_cluster(tmp_path, 3) as nats:
+        async with nats_connection(tuple(nats.urls.split(","))) as found:
+            sink = StreamSink(found, "usage", 3, ack_s=1.0)
+            events = [an_event() for _ in range(20)]
+            tries = 0
+            for number, event in enumerate(events):
+                if number == len(events) // 2:
+                    assert found.client is not None
+                    cluster = (await found.client.jetstream().stream_info("usage")).cluster
+                    assert cluster is not None
+                    nats.kill(next(s for s in nats.servers if s.folder.name == cluster.leader))
+                with anyio.fail_after(60):
+                    while True:
+                        tries += 1
+                        try:
+                            await sink.publish(event)
+                        except SinkFailed:
+                            await anyio.sleep(0.1)
+                        else:
+                            break
+            assert tries > len(events)
+            assert found.client is not None
+            stream = found.client.jetstream()
+            state = (await stream.stream_info("usage")).state
+            kept = [await stream.get_msg("usage", number) for number in range(1, state.messages + 1)]
+    assert [message.headers[ID] for message in kept if message.headers] == [event.id for event in events]

@@ -1,20 +1,28 @@
 """What may be set of the servers between nodes, and what is refused before anything is opened."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
+import anyio
 import pytest
 from attrs import evolve
+from nats import connect
 from tests.support.nats import NatsCluster, a_nats_cluster
+from tests.support.node import ME
 
+from agentcore.asking import Ask
+from agentcore.books import DeliveryState
 from agentcore.ids import NodeId
 from agentcore.seal import Seal
+from agentcore.testing.scripted import ScriptedEngine, ScriptedEngines
 from agentcore_adapters.memory.bus import MemoryBus
 from agentcore_adapters.nats.bus import NatsBus
 from agentcore_adapters.nats.stream import StreamSink
 from agentcore_http import doctor, settings
 from agentcore_http.cluster import cluster
 from agentcore_http.settings import Settings, SettingsError
+from agentcore_http.wiring import Place, memory_runtime
 
 pytestmark = pytest.mark.anyio
 LOCAL = "nats://127.0.0.1:1"
@@ -99,3 +107,19 @@ async def test_the_doctor_says_whether_they_let_us_in(nats: NatsCluster, monkeyp
     assert (strange.state, strange.is_bad) == ("odd", False)
     missing = await doctor.bus(evolve(known, nats_ca=Path("/nowhere")))
     assert (missing.state, missing.is_bad) == ("missing", True)
+
+
+async def test_B2_what_a_task_has_used_is_in_the_stream_once(nats: NatsCluster, tmp_path: Path) -> None:
+    known = loaded(nats_url=nats.urls, usage_stream="billing", data_dir=str(tmp_path))
+    client = await connect(nats.urls)
+    async with memory_runtime(known, Place(), ScriptedEngines([ScriptedEngine()])) as runtime:
+        accepted = await runtime.execute(ME, Ask(text="[[say:hello]]"))
+        with anyio.fail_after(10):
+            while await runtime.store.deliveries(ME.tenant_id, DeliveryState.DELIVERED, 1) == []:
+                await anyio.sleep(0.02)
+        state = (await client.jetstream().stream_info("billing")).state
+        message = await client.jetstream().get_msg("billing", 1)
+    await client.close()
+    assert message.data is not None
+    event = json.loads(message.data)
+    assert (state.messages, event["type"], event["data"]["taskId"]) == (1, "usage.recorded", accepted.task_id)
