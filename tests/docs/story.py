@@ -24,6 +24,7 @@ from urllib.request import Request, urlopen
 
 from attrs import define, field, frozen
 from tests.docs.blocks import PARSED, ROOT, Block, blocks
+from tests.support.nats import nats_server
 
 PROBLEM = re.compile(r'"status":\s*[45]\d\d')
 
@@ -70,6 +71,16 @@ for _ in $(seq 800); do
   sleep 0.05
 done
 cat "$STORY/$name.err" >&2
+exit 1
+"""
+NATS = r"""#!/bin/bash
+setsid {nats} "$@" >"$STORY/nats.out" 2>"$STORY/nats.err" </dev/null &
+echo $! >"$STORY/nats.pid"
+for _ in $(seq 200); do
+  grep -q "Server is ready" "$STORY/nats.err" && exit 0
+  sleep 0.05
+done
+cat "$STORY/nats.err" >&2
 exit 1
 """
 PIP = r"""#!/bin/bash
@@ -206,6 +217,7 @@ def a_place(folder: Path, provider: str, env: Mapping[str, str]) -> Iterator[Pla
     shims = folder / ".story"
     shims.mkdir()
     ours = {"agentcore": AGENTCORE, "uvicorn": UVICORN, "pip": PIP, "pip3": PIP, "python": PYTHON, "python3": PYTHON}
+    ours["nats-server"] = NATS.replace("{nats}", shlex.quote(nats_server()))
     for name, text in ours.items():
         shim = text.replace("{python}", shlex.quote(sys.executable)).replace("{root}", str(ROOT))
         (shims / name).write_text(shim)

@@ -19,7 +19,7 @@ from tests.support.database import Server, ask, running_server
 from agentcore.task import StopCode
 
 API = "/api/v1/agent"
-COUNTING, SECOND, BRIDGE = str(a_port()), str(a_port()), str(a_port())
+COUNTING, SECOND, BRIDGE, BUS = (str(a_port()) for _ in range(4))
 
 
 def asked(place: Place, text: str) -> Mapping[str, str]:
@@ -76,7 +76,10 @@ PAGES = {
         prints={"curl -s http://127.0.0.1:8000/api/v1/agent/instances/": '"taskId"'},
     ),
     "docs/how-to/scale-out.md": Page(
-        serves=False, needs_database=True, words={"8001": SECOND, "a long story": "[[words:900]][[slow:0.1]]"}
+        serves=False,
+        needs_database=True,
+        words={"8001": SECOND, "4222": BUS, "sleep 3": "sleep 8", "a long story": "[[words:900]][[slow:0.1]]"},
+        prints={"AGENTCORE_DATABASE_URL": "NATS, AGENTCORE_NATS_URL"},
     ),
     "docs/how-to/use-your-own-postgresql.md": Page(serves=False, needs_database=True),
     "docs/how-to/use-a-gateway.md": Page(
