@@ -47,7 +47,7 @@ def run_tests(session: nox.Session) -> None:
     if session.posargs:
         session.run("pytest", *session.posargs)
         return
-    session.run("pytest", "tests/simulation")
+    session.run("pytest", "tests/simulation", "--numprocesses=2", "--dist=worksteal")
     session.run("pytest", "--ignore=tests/simulation", "--numprocesses=3", "--dist=worksteal")
 
 

@@ -177,13 +177,14 @@ async def test_S25_a_server_that_is_cut_off_is_a_stranger_when_it_comes_back(tem
 
 async def test_C5_a_rolling_restart_under_load_loses_nothing(template: Path) -> None:
     """200 tasks, all three servers replaced one after another: no request fails for good, no task is lost."""
-    async with a_cluster("--ttl", str(TTL_S), template=template, drain_s=1.0) as cluster:
+    async with a_cluster(template=template, drain_s=1.0) as cluster:
         many = 200
 
         async def converse(number: int) -> None:
             client = Client(cluster.site, cluster.facts, cluster.http, Random(number))
             session, task = await client.post("[[words:40]] [[slow:0.05]]", onCrash="resume")
-            await client.ended(client.read(session, cluster.tasks), task)
+            if number % 8 == 0:  # a reader for each would mostly measure the readers
+                await client.ended(client.read(session, cluster.tasks), task)
 
         with anyio.fail_after(120):
             async with anyio.create_task_group() as tasks:
@@ -193,4 +194,4 @@ async def test_C5_a_rolling_restart_under_load_loses_nothing(template: Path) -> 
                     await anyio.sleep(0.5)
                     await cluster.site.befall("SIGTERM", node, 0.0)
         verdict = await cluster.verdict()
-        assert (verdict.accepted, verdict.completed) == (many, many)
+        assert (verdict.accepted, verdict.completed) == (many, many), verdict
