@@ -6,9 +6,11 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 
 import pytest
+from attrs import evolve
 from tests.simulation.planted import PLANTED
 from tests.simulation.world import be_silent, run
 
+from agentcore.testing.chaos import CALM
 from agentcore.testing.simulation import Report
 
 SEEDS = int(os.environ.get("AGENTCORE_TEST_SEEDS", "1000"))
@@ -30,6 +32,17 @@ def test_every_seed_keeps_every_promise() -> None:
     assert sum(report.recovered for report in reports) > SEEDS / 2
     assert sum(report.resets for report in reports) > SEEDS / 20
     assert sum(report.completed for report in reports) > SEEDS
+
+
+def test_a_bus_that_loses_everything_costs_time_only() -> None:
+    """No message of it ever arrives, before, during and after trouble: everything is done and seen all the same."""
+    deaf = evolve(CALM, lost=1.0)
+    completed = 0
+    for seed in range(20):
+        report = run(seed, deaf)
+        assert isinstance(report, Report), report
+        completed += report.completed
+    assert completed >= 20
 
 
 def test_a_seed_replays_identically() -> None:

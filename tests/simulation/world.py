@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 import structlog
 
 from agentcore.ports import Clock
+from agentcore.testing.chaos import Weather
 from agentcore.testing.simulation import Report, World, simulate
 from agentcore_adapters.memory.bus import MemoryBus
 from agentcore_adapters.memory.leases import MemoryLeases
@@ -19,10 +20,10 @@ async def memory_world(clock: Clock) -> AsyncIterator[World]:
     yield World(store=store, leases=MemoryLeases(store.state, clock), bus=MemoryBus())
 
 
-def run(seed: int) -> Report | str:
+def run(seed: int, weather: Weather | None = None) -> Report | str:
     """Run one seed; return what it came to, or which promise it broke."""
     try:
-        return simulate(seed, memory_world)
+        return simulate(seed, memory_world, weather)
     except Exception as error:  # noqa: BLE001 - whatever breaks, its seed is what counts
         return f"seed {seed}: {_leaf(error)!r}"
 
