@@ -85,7 +85,13 @@ def test_what_is_copied_is_there_and_in_the_context() -> None:
 
 
 def test_what_does_not_belong_into_an_image_is_not_in_the_context() -> None:
-    for path in (".git/config", "deploy/compose/.env", "tests/conftest.py", "src/agentcore/__pycache__/x.pyc", ".venv/a"):
+    for path in (
+        ".git/config",
+        "deploy/compose/.env",
+        "tests/conftest.py",
+        "src/agentcore/__pycache__/x.pyc",
+        ".venv/a",
+    ):
         assert not is_sent(path), path
     for path in ("console/node_modules/a.js", "src/agentcore_http/console/index.html", "src/.env"):
         assert not is_sent(path), path

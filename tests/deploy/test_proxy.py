@@ -9,8 +9,8 @@ from attrs import evolve
 from tests.support.proxy import free_port, proxied, upstreams
 from tests.support.server import receive, serving, text_of
 
-from agentcore.testing.scripted import Gate
 from agentcore.events import Finished, TextDelta
+from agentcore.testing.scripted import Gate
 from agentcore_adapters.memory.clock import SystemClock
 from agentcore_adapters.memory.leases import MemoryLeases
 from agentcore_adapters.memory.store import MemoryStore

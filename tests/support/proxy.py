@@ -10,6 +10,7 @@ from pathlib import Path
 import anyio
 from anyio.abc import SocketStream
 from attrs import define, field
+
 from tests.support.deployed import DEPLOY, program
 
 ANSWER = b"HTTP/1.1 %d OK\r\nContent-Length: %d\r\nContent-Type: text/plain\r\n\r\n%s"
