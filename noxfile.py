@@ -34,8 +34,8 @@ def install_for_tests(session: nox.Session) -> None:
     """Install what the tests need; in CI, where nothing may be skipped, also what is large.
 
     A browser's driver, ``claude``, Whisper, and what judges the files under ``deploy/`` are 50, 168, 130 and 70 MB to
-    fetch and 160, 380, 340 and 160 MB on disk, for each environment, so elsewhere their tests are skipped with a reason.
-    Of the last the files alone are used, so what they need for themselves is left out.
+    fetch and 160, 380, 340 and 160 MB on disk, for each environment, so elsewhere their tests are skipped with a
+    reason.  Of the last the files alone are used, so what they need for themselves is left out.
     """
     install(session, "test", console=True)
     for large in ("browser", "claude", "stt"):
@@ -241,7 +241,7 @@ def lock(session: nox.Session) -> None:
         "browser": ["--group", "browser"],
         "fuzz": ["--group", "fuzz"],
         "build": ["--group", "build"],
-        "deploy": ["--no-deps", "--group", "deploy"],
+        "deploy": ["--no-deps", "requirements/deploy.in"],
         "site": ["--group", "site"],
     }.items():
         pins = ["--constraint", str(REQUIREMENTS / "test.txt"), "-o", str(REQUIREMENTS / f"{more}.txt")]
