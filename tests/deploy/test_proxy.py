@@ -1,5 +1,10 @@
 """The proxy of the cluster, as it runs: what it lets through, and what it does when a node goes."""
 
+import os
+import subprocess
+import sys
+from collections import Counter
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import anyio
@@ -14,6 +19,7 @@ from agentcore.testing.scripted import Gate
 from agentcore_adapters.memory.clock import SystemClock
 from agentcore_adapters.memory.leases import MemoryLeases
 from agentcore_adapters.memory.store import MemoryStore
+from agentcore_adapters.testing.provider import StubProvider
 from agentcore_http.app import API
 
 pytestmark = pytest.mark.anyio
@@ -64,6 +70,8 @@ async def test_the_requests_of_a_session_go_to_one_node_whatever_the_client_says
             assert len(answers) == 1, path
         assert a.asked
         assert b.asked
+        forged = {"X-Session-Hash": "x"}
+        assert {(await http.get(f"{url}{API}/sessions", headers=forged)).text for _ in range(40)} == {"a", "b"}
         assert not [head for upstream in (a, b) for head in upstream.heads if b"x-session-hash" in head]
 
 
@@ -108,6 +116,63 @@ async def test_figures_are_not_for_everybody(tmp_path: Path) -> None:
         assert (await http.get(f"{url}/metrics")).status_code == 404
         assert (await http.get(f"{url}/")).text == "a"
         assert a.asked.keys() == {"GET /"}
+
+
+async def test_nobody_is_refused_while_a_node_goes(tmp_path: Path, provider: StubProvider) -> None:
+    """Two servers as they are; one is told to stop while clients ask for work without a pause."""
+    servers = [a_server(tmp_path, provider.url), a_server(tmp_path, provider.url)]
+    answered: Counter[int] = Counter()
+    async with AsyncExitStack() as stack, httpx2.AsyncClient(timeout=20) as http:
+        for port, child in servers:
+            stack.callback(child.wait)
+            stack.callback(child.kill)
+            await ready(http, port)
+        url = await stack.enter_async_context(proxied(tmp_path, [port for port, _ in servers]))
+
+        async def ask() -> None:
+            while True:
+                answer = await http.post(f"{url}{API}/tasks", json={"prompt": "hello"})
+                answered[answer.status_code] += 1
+
+        async with anyio.create_task_group() as tasks:
+            for _ in range(4):
+                tasks.start_soon(ask)
+            (_, going), (staying, _) = servers
+            while answered.total() < 20:
+                await anyio.sleep(0.01)
+            going.terminate()
+            with anyio.fail_after(30):
+                while going.poll() is None:
+                    await anyio.sleep(0.02)
+            before = answered.total()
+            while answered.total() < before + 20:
+                await anyio.sleep(0.01)
+            tasks.cancel_scope.cancel()
+        assert going.returncode == 0
+        assert answered.keys() == {201}
+        await ready(http, staying)
+
+
+def a_server(folder: Path, provider: str) -> tuple[int, subprocess.Popen[bytes]]:
+    """Start a server that keeps everything in memory and has a second between being told to stop and doing it."""
+    port = free_port()
+    environ = {name: value for name, value in os.environ.items() if not name.startswith(("AGENTCORE_", "ANTHROPIC_"))}
+    environ |= {"OPENAI_BASE_URL": provider, "OPENAI_API_KEY": "sk-test", "AGENTCORE_DEFAULT_ENGINE": "openai"}
+    environ |= {"AGENTCORE_NOTICE_SECONDS": "1", "AGENTCORE_DRAIN_SECONDS": "1"}
+    command = [sys.executable, "-m", "agentcore_http", "serve", "--store", "memory", "--port", str(port)]
+    with (folder / f"server-{port}.log").open("wb") as log:
+        data = ["--data-dir", str(folder / str(port))]
+        return port, subprocess.Popen([*command, *data], env=environ, stdout=log, stderr=log)
+
+
+async def ready(http: httpx2.AsyncClient, port: int) -> None:
+    with anyio.fail_after(60):
+        while True:
+            try:
+                if (await http.get(f"http://127.0.0.1:{port}/readyz")).status_code == 200:
+                    return
+            except httpx2.ConnectError:
+                await anyio.sleep(0.02)
 
 
 async def test_who_leaves_a_stream_is_gone_for_the_node_as_well(tmp_path: Path) -> None:

@@ -62,5 +62,5 @@ def test_all_of_them_run_the_version_that_is_here() -> None:
 
 
 def test_the_chart_carries_the_alerts_as_they_are() -> None:
-    """A chart can only hold what lies in its folder."""
+    """A chart can only hold what lies in its folder: there it is a link, which Helm follows."""
     assert (CHART / "files/alerts.yml").read_text() == (DEPLOY / "prometheus/alerts.yml").read_text()
