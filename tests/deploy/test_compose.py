@@ -2,9 +2,6 @@
 
 import json
 import re
-import subprocess
-from pathlib import Path
-from typing import Any
 
 import jsonschema
 import pytest
@@ -19,7 +16,6 @@ from tests.support.deployed import (
     documents,
     env_file,
     interpolated,
-    program,
     stopping,
 )
 
@@ -163,30 +159,3 @@ def test_the_dashboard_is_where_grafana_looks() -> None:
     folder = provided["providers"][0]["options"]["path"]
     mounted = {target: source for source, target in volumes(SERVICES["grafana"])}
     assert (FOLDER / mounted[f"{folder}/agentcore.json"]).resolve() == DEPLOY / "grafana/agentcore.json"
-
-
-# --------------------------------------------------------------------------------------------------------------- NATS
-def nats(text: str, folder: Path, **environ: str) -> subprocess.CompletedProcess[str]:
-    path = folder / "nats.conf"
-    path.write_text(text)
-    command = [program("nats-server"), "-t", "-c", str(path)]
-    return subprocess.run(command, env=environ, capture_output=True, text=True, check=False, timeout=30)
-
-
-def test_nats_takes_its_configuration(tmp_path: Path) -> None:
-    text = (FOLDER / "nats.conf").read_text()
-    environ: dict[str, str] = SERVICES["nats2"]["environment"]
-    digits = environ | {"NATS_PASSWORD": '"12ab"'}  # quoted as in compose.yaml; bare it would be a number, and wrong
-    assert nats(text, tmp_path, **environ).returncode == 0
-    assert nats(text, tmp_path, **digits).returncode == 0
-    assert nats(text.replace("sync_interval", "sync_often"), tmp_path, **environ).returncode != 0
-    assert re.search(r"^  sync_interval: always$", text, re.MULTILINE)
-
-
-def test_nats_asks_for_the_password_that_nodes_have() -> None:
-    for name in ("nats1", "nats2", "nats3"):
-        environ: Any = SERVICES[name]["environment"]
-        assert environ["NATS_NAME"] == name
-        password = environ["NATS_PASSWORD"].strip('"')
-        assert f"nats://agentcore:{password}@{name}:4222" in SERVICES["node1"]["environment"]["AGENTCORE_NATS_URL"]
-        assert f"nats://{name}:6222" in (FOLDER / "nats.conf").read_text()
