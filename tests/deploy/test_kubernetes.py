@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+from copy import deepcopy
 from functools import cache
 from typing import Any
 
@@ -24,6 +25,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([helm(), *arguments], capture_output=True, text=True, check=False, timeout=60)
 
 
+@cache
 def rendered(choice: str) -> list[Json]:
     done = run("template", "agentcore", str(CHART), *CHOICES[choice])
     assert done.returncode == 0, done.stderr
@@ -79,7 +81,7 @@ def test_kubernetes_knows_every_field(choice: str, version: str) -> None:
 
 
 def test_kubernetes_would_refuse_a_field_that_it_does_not_know() -> None:
-    item = the("default", "Deployment")
+    item = deepcopy(the("default", "Deployment"))
     item["spec"]["template"]["spec"]["terminationGraceSeconds"] = 5
     item["spec"]["replicas"] = "three"
     assert len(invalid(item, VERSIONS[-1])) == 2
