@@ -53,7 +53,9 @@ async def cluster(folder: Path) -> AsyncIterator[list[int]]:
         for name in NAMES:
             place = folder / name
             place.mkdir()
-            text = re.sub(r"[\d.]+:(\d222)", lambda found, name=name: f"127.0.0.1:{ports[name, found[1]]}", TEXT)
+            text = TEXT
+            for port in ("4222", "6222", "8222"):
+                text = re.sub(rf"[\d.]+:{port}", f"127.0.0.1:{ports[name, port]}", text)
             (place / "nats.conf").write_text(text.replace("/data", str(place)))
             routes = {
                 f"NATS_ROUTE{number}": f'"nats://route:{DIGITS}@127.0.0.1:{ports[other, "6222"]}"'
