@@ -31,15 +31,18 @@ def install(session: nox.Session, pins: str, *, console: bool = False) -> None:
 
 
 def install_for_tests(session: nox.Session) -> None:
-    """Install what the tests need; in CI, where nothing may be skipped, also a browser's driver, ``claude``, Whisper.
+    """Install what the tests need; in CI, where nothing may be skipped, also what is large.
 
-    They are 50, 168 and 130 MB to fetch and 160, 380 and 340 MB on disk, for each environment, so elsewhere their tests
-    are skipped with a reason.
+    A browser's driver, ``claude``, Whisper, and what judges the files under ``deploy/`` are 50, 168, 130 and 70 MB to
+    fetch and 160, 380, 340 and 160 MB on disk, for each environment, so elsewhere their tests are skipped with a
+    reason.  Of the last the files alone are used, so what they need for themselves is left out.
     """
     install(session, "test", console=True)
     for large in ("browser", "claude", "stt"):
         if os.environ.get("CI") == "true" or os.environ.get(f"WITH_{large.upper()}"):
             session.install("--require-hashes", "-r", str(REQUIREMENTS / f"{large}.txt"))
+    if os.environ.get("CI") == "true" or os.environ.get("WITH_DEPLOY"):
+        session.install("--no-deps", "--require-hashes", "-r", str(REQUIREMENTS / "deploy.txt"))
 
 
 def run_tests(session: nox.Session) -> None:
@@ -237,6 +240,8 @@ def lock(session: nox.Session) -> None:
         "stt": ["--extra", "stt-openai", "--extra", "stt-whisper", "pyproject.toml"],
         "browser": ["--group", "browser"],
         "fuzz": ["--group", "fuzz"],
+        "build": ["--group", "build"],
+        "deploy": ["--no-deps", "requirements/deploy.in"],
         "site": ["--group", "site"],
     }.items():
         pins = ["--constraint", str(REQUIREMENTS / "test.txt"), "-o", str(REQUIREMENTS / f"{more}.txt")]

@@ -35,7 +35,10 @@ LEFT_OUT = {
 }
 
 #: Pages that another test follows.
-ELSEWHERE = {"docs/how-to/runbook.md": "what an operator looks at in trouble; tests/http/test_operators.py checks it"}
+ELSEWHERE = {
+    "docs/how-to/runbook.md": "what an operator looks at in trouble; tests/http/test_operators.py checks it",
+    "docs/how-to/deploy.md": "needs Docker, Kubernetes or systemd; tests/deploy/test_page.py checks what it names",
+}
 
 
 @frozen

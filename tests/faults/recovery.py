@@ -97,13 +97,11 @@ async def try_(kind: str, lasts_s: float, tasks: int, ttl_s: float) -> str:
             await cluster.client.ended(reader, task)
         verdict = await judge(cluster.site, cluster.facts, cluster.provider, cluster.books)
         silences = sorted(reader.longest_s for reader in readers)
-        is_good = (
-            "nothing" if verdict.is_good and verdict.completed == tasks + len(cluster.site.nodes) else f"{verdict}"
-        )
-        return (
-            f"| {kind} | {lasts_s:g} | {silences[len(silences) // 2]:.1f}, {silences[-1]:.1f} | {verdict.completed - 3} of "
-            f"{tasks} | {sum(len(reader.resets) for reader in readers)} | {is_good} |"
-        )
+        completed = verdict.completed - len(cluster.site.nodes)
+        resets = sum(len(reader.resets) for reader in readers)
+        found = "nothing" if verdict.is_good and completed == tasks else f"{verdict}"
+        silence = f"{silences[len(silences) // 2]:.1f}, {silences[-1]:.1f}"
+        return f"| {kind} | {lasts_s:g} | {silence} | {completed} of {tasks} | {resets} | {found} |"
 
 
 async def run(kinds: list[str], tasks: int, ttl_s: float) -> None:
