@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import anyio
 import pytest
 from attrs import define, field
 from benchmarks.meter import Meter
@@ -80,3 +81,19 @@ async def test_the_next_answer_comes_over_the_same_connection(wire: str) -> None
     assert meter.seen == 15
     assert [call.n_sent for call in counted.calls["a"]] == [5, 5, 5]
     assert counted.connections == 1
+
+
+@pytest.mark.parametrize("kind", [ClaudeModel, OpenAiModel])
+async def test_two_that_come_first_at_the_same_time_share_a_client(kind: type[ClaudeModel | OpenAiModel]) -> None:
+    """The one that was not kept was never closed."""
+    made: list[object] = []
+    model = kind(api_key="sk-stub", base_url="http://127.0.0.1:9")
+
+    async def ask() -> None:
+        made.append(await model.client())
+
+    async with anyio.create_task_group() as tasks:
+        for _ in range(3):
+            tasks.start_soon(ask)
+    await model.close()
+    assert len({id(client) for client in made}) == 1

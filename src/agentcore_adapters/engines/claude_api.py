@@ -120,6 +120,7 @@ class ClaudeModel:
     name: EngineName = NAME
     abilities: Abilities = Abilities(tools=True, attachments=True)
     _client: "AsyncAnthropic | None" = None
+    _making: anyio.Lock = field(factory=anyio.Lock)
 
     @asynccontextmanager
     async def answer(self, request: EngineRequest, tools: Sequence[Tool]) -> AsyncIterator[AsyncIterator[ModelEvent]]:
@@ -162,9 +163,12 @@ class ClaudeModel:
 
     async def client(self) -> "AsyncAnthropic":
         """Return the client, made on first use in a thread: its import takes a second."""
-        if self._client is None:
-            self._client = await anyio.to_thread.run_sync(self._make)
-        return self._client
+        if self._client is not None:
+            return self._client
+        async with self._making:  # two that come first at the same time share it
+            if self._client is None:
+                self._client = await anyio.to_thread.run_sync(self._make)
+            return self._client
 
     def _make(self) -> "AsyncAnthropic":
         import httpx2  # noqa: PLC0415 - heavy

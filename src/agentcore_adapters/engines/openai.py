@@ -116,6 +116,7 @@ class OpenAiModel:
     name: EngineName = NAME
     abilities: Abilities = Abilities(tools=True, attachments=True)
     _client: "AsyncOpenAI | None" = None
+    _making: anyio.Lock = field(factory=anyio.Lock)
 
     @asynccontextmanager
     async def answer(self, request: EngineRequest, tools: Sequence[Tool]) -> AsyncIterator[AsyncIterator[ModelEvent]]:
@@ -160,9 +161,12 @@ class OpenAiModel:
 
     async def client(self) -> "AsyncOpenAI":
         """Return the client, made on first use in a thread: its import takes half a second."""
-        if self._client is None:
-            self._client = await anyio.to_thread.run_sync(self._make)
-        return self._client
+        if self._client is not None:
+            return self._client
+        async with self._making:  # two that come first at the same time share it
+            if self._client is None:
+                self._client = await anyio.to_thread.run_sync(self._make)
+            return self._client
 
     def _make(self) -> "AsyncOpenAI":
         import httpx2  # noqa: PLC0415 - heavy

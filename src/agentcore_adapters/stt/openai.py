@@ -55,6 +55,7 @@ class OpenAiTranscriber:
     max_retries: int = 2
     name: str = NAME
     _client: "AsyncOpenAI | None" = None
+    _making: anyio.Lock = field(factory=anyio.Lock)
     _decoding: anyio.Semaphore = field(factory=lambda: anyio.Semaphore(AT_ONCE))
 
     async def transcribe(self, recording: Path, language: str | None) -> Speech:
@@ -91,9 +92,12 @@ class OpenAiTranscriber:
 
     async def _made(self) -> "AsyncOpenAI":
         """Return the client, made on first use in a thread: its import takes half a second."""
-        if self._client is None:
-            self._client = await anyio.to_thread.run_sync(self._make)
-        return self._client
+        if self._client is not None:
+            return self._client
+        async with self._making:  # two that come first at the same time share it
+            if self._client is None:
+                self._client = await anyio.to_thread.run_sync(self._make)
+            return self._client
 
     def _make(self) -> "AsyncOpenAI":
         import httpx2  # noqa: PLC0415 - heavy
