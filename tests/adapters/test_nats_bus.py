@@ -4,11 +4,18 @@ import os
 import signal
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from pathlib import Path
 
 import anyio
 import msgspec
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 from nats import connect
 from tests.support.nats import NatsCluster, a_nats_cluster
 
@@ -162,6 +169,59 @@ async def test_nothing_is_sent_for_a_session_that_nobody_else_listens_to(buses: 
     bus.tell(session_id, [a_live("x")])
     await anyio.sleep(0.05)
     assert bus.sent == sent
+
+
+async def test_SEC28_the_rights_that_are_documented_are_enough(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs/how-to/scale-out.md").read_text()
+    assert "publish to and subscribe `PREFIX.>` and `_INBOX.>`" in page
+    assert "also publish to `STREAM.>` and\n`$JS.API.STREAM.CREATE.STREAM`" in page
+    both, more = f'"{PREFIX}.>", "_INBOX.>"', '"billing.>", "$JS.API.STREAM.CREATE.billing"'
+    rights = f", permissions: {{ publish: [{both}, {more}], subscribe: [{both}] }}"
+    session_id = SessionId(an_id())
+    with a_nats_cluster(tmp_path, 1, rights) as nats:
+        async with a_bus(nats, "one") as bus, a_bus(nats, "two") as other:
+            with bus.listen(TENANT, session_id) as ear:
+                await heard(ear, other, session_id)
+            await StreamSink(bus.connection, "billing", 1).publish(an_event())
+
+
+def certificates(folder: Path) -> tuple[Path, Path, Path]:
+    """Make an authority, and what it gives a server on loopback; return its certificate, and the server's with key."""
+    key, own = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
+    at = datetime.now(UTC)
+
+    def signed(name: str, public: ec.EllipticCurvePublicKey, *more: x509.ExtensionType) -> x509.Certificate:
+        builder = x509.CertificateBuilder(
+            issuer_name=x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "authority")]),
+            subject_name=x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]),
+            public_key=public,
+            serial_number=x509.random_serial_number(),
+            not_valid_before=at - timedelta(hours=1),
+            not_valid_after=at + timedelta(hours=1),
+        )
+        for one in more:
+            builder = builder.add_extension(one, critical=isinstance(one, x509.BasicConstraints))
+        return builder.sign(key, hashes.SHA256())
+
+    authority = signed("authority", key.public_key(), x509.BasicConstraints(ca=True, path_length=None))
+    name = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))])
+    paths = folder / "ca.pem", folder / "server.pem", folder / "server.key"
+    paths[0].write_bytes(authority.public_bytes(Encoding.PEM))
+    paths[1].write_bytes(signed("server", own.public_key(), name).public_bytes(Encoding.PEM))
+    paths[2].write_bytes(own.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    return paths
+
+
+async def test_SEC28_a_server_is_believed_whose_authority_is_known(tmp_path: Path) -> None:
+    ca, server, key = certificates(tmp_path)
+    with a_nats_cluster(tmp_path, 1, more=f'tls {{ cert_file: "{server}", key_file: "{key}" }}') as nats:
+        url = nats.urls.replace("nats://", "tls://")
+        async with nats_connection((url,), ca) as known, nats_connection((url,)) as stranger:
+            await until(lambda: known.is_connected)
+            assert known.client is not None
+            await known.client.flush()
+            await anyio.sleep(0.3)
+            assert not stranger.is_connected
 
 
 @pytest.mark.slow

@@ -18,7 +18,7 @@ CONFIG = """
 server_name: {name}
 listen: 127.0.0.1:{port}
 http: 127.0.0.1:{monitor}
-authorization {{ user: {user}, password: "{password}" }}
+authorization {{ users: [{{ user: {user}, password: "{password}"{rights} }}] }}
 jetstream {{ store_dir: "{folder}", max_file: 64M, sync_interval: always }}
 """
 CLUSTER = """
@@ -122,11 +122,16 @@ class NatsCluster:
 
 
 @contextmanager
-def a_nats_cluster(folder: Path, size: int = 1) -> Iterator[NatsCluster]:
-    """Run servers in *folder*; none of them is left."""
+def a_nats_cluster(folder: Path, size: int = 1, rights: str = "", more: str = "") -> Iterator[NatsCluster]:
+    """Run servers in *folder*; none of them is left.
+
+    *rights*: all that their user may do, if not everything; *more*: of their configuration.
+    """
     ports = free_ports(3 * size)
     clients, routes, monitors = ports[:size], ports[size : 2 * size], ports[2 * size :]
-    cluster = NatsCluster([_server(folder, number, clients, routes, monitors[number]) for number in range(size)])
+    cluster = NatsCluster(
+        [_server(folder, number, clients, routes, monitors[number], rights, more) for number in range(size)]
+    )
     try:
         cluster.start()
         yield cluster
@@ -134,13 +139,16 @@ def a_nats_cluster(folder: Path, size: int = 1) -> Iterator[NatsCluster]:
         cluster.kill()
 
 
-def _server(folder: Path, number: int, clients: Sequence[int], routes: Sequence[int], monitor: int) -> NatsServer:
+def _server(
+    folder: Path, number: int, clients: Sequence[int], routes: Sequence[int], monitor: int, rights: str, more: str
+) -> NatsServer:
     own = folder / f"nats-{number}"
     own.mkdir(parents=True)
     known = {"user": USER, "password": PASSWORD}
     config = CONFIG.format(
-        name=f"nats-{number}", port=clients[number], monitor=monitor, folder=own / "jetstream", **known
+        name=f"nats-{number}", port=clients[number], monitor=monitor, folder=own / "jetstream", rights=rights, **known
     )
+    config += more
     if len(clients) > 1:
         others = ", ".join(f'"nats://{USER}:{PASSWORD}@127.0.0.1:{port}"' for port in routes)
         config += CLUSTER.format(port=routes[number], routes=others, **known)

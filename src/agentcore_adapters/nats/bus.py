@@ -97,7 +97,7 @@ class NatsBus:
         """Tell whoever listens."""
         self.ears.tell(session_id, said)
         readers = self._readers.get(session_id)
-        if not readers or isinstance(said[0], Head):  # other nodes look at the heads of their logs themselves
+        if not readers or all(isinstance(item, Head) for item in said):  # others look at the heads themselves
             return
         if not self.connection.is_connected or self._held > HELD_CHARS:
             self.dropped += len(readers)
