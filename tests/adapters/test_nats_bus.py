@@ -9,6 +9,7 @@ from ipaddress import ip_address
 from pathlib import Path
 
 import anyio
+import anyio.lowlevel
 import msgspec
 import pytest
 from cryptography import x509
@@ -222,6 +223,39 @@ async def test_SEC28_a_server_is_believed_whose_authority_is_known(tmp_path: Pat
             await known.client.flush()
             await anyio.sleep(0.3)
             assert not stranger.is_connected
+
+
+async def test_what_cannot_be_written_is_lost_and_nothing_else(buses: tuple[NatsBus, NatsBus]) -> None:
+    bus, other = buses
+    session_id = SessionId(an_id())
+    with other.listen(TENANT, session_id) as ear:
+        await heard(ear, bus, session_id)
+        dropped = bus.dropped
+        bus.tell(session_id, [a_live("\ud800")])  # half a character
+        await until(lambda: bus.dropped > dropped)
+        await heard(ear, bus, session_id)
+
+
+async def test_servers_that_stand_still_cost_a_bounded_part_of_memory(
+    nats: NatsCluster, buses: tuple[NatsBus, NatsBus]
+) -> None:
+    bus, other = buses
+    session_id = SessionId(an_id())
+    with other.listen(TENANT, session_id) as ear:
+        await heard(ear, bus, session_id)
+        for server in nats.servers:
+            server.signal(signal.SIGSTOP)
+        try:
+            dropped, piece = bus.dropped, "x" * 100_000
+            for number in range(1000):  # a hundred megabytes
+                bus.tell(session_id, [a_live(piece, number * len(piece))])
+                await anyio.lowlevel.checkpoint()
+            assert bus.dropped > dropped
+            assert bus._held < module.HELD_CHARS + len(piece) + 1
+        finally:
+            for server in nats.servers:
+                server.signal(signal.SIGCONT)
+        await heard(ear, bus, session_id)
 
 
 @pytest.mark.slow

@@ -47,6 +47,8 @@ RENEW_S = 5.0  # a node says so often what it listens to
 LISTENS_S = 15.0  # a node that has not said so for that long listens no more
 SESSIONS = 5000  # in one message
 HELD_CHARS = 4 * 1024 * 1024  # told and not yet sent; more is dropped
+EVENT_CHARS = 1000  # that one event counts for
+SAID = 100_000  # wakes and the like that are not yet sent; more are dropped
 REFUSED_S = 60.0  # a stranger is mentioned at most so often
 BYE_S = 1
 
@@ -104,7 +106,7 @@ class NatsBus:
             return
         for node in readers:
             self._told.setdefault(self.subjects.of(node), {}).setdefault(session_id, []).extend(said)
-        self._held += sum(len(item.text) for item in said if isinstance(item, Live))
+        self._held += sum(len(item.text) if isinstance(item, Live) else EVENT_CHARS for item in said)
         self._stirred.set()
 
     def wake(self, tenant_id: TenantId, session_id: SessionId, *, waits: bool = False) -> None:
@@ -181,7 +183,11 @@ class NatsBus:
             while True:
                 await self._stirred.wait()
                 self._stirred = anyio.Event()
-                await self._send()
+                try:
+                    await self._send()
+                except Exception as error:  # noqa: BLE001 - what cannot be written is lost, and nothing else
+                    self.dropped += 1
+                    log.error("bus.failed", kind=type(error).__name__)
 
     async def bye(self) -> None:
         """Send what is left, and that nobody listens here any more."""
@@ -215,7 +221,7 @@ class NatsBus:
             yield Listens(self.node, sessions)
 
     def _say(self, subject: str, message: Message) -> None:
-        if self.connection.is_connected:
+        if self.connection.is_connected and len(self._said) < SAID:
             self._said.append((subject, message))
             self._stirred.set()
         else:
