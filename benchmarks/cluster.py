@@ -1,10 +1,13 @@
 """What several nodes cost and give: three servers, PostgreSQL, three NATS servers, on one machine.
 
-    python -m benchmarks.cluster [--rounds 3] [--parts text,cancel,work]
+    python -m benchmarks.cluster [--rounds 3] [--parts text,cancel,live,wait,work]
 
 text    a run of 200 deltas, 20 ms apart, read on the node that drives it and on another: latency of a delta
 cancel  driven on one node, read on a second, stopped at a third: until the provider's connection is closed, and until
         the reader is told; with the bus, and without any NATS server
+live    tasks that say 20 deltas a second each, on one node: what a second of them costs if nobody reads, if each is
+        read where it is driven, and if each is read on another node
+wait    more tasks than a node may drive at a time, all posted to one node: how long they take with one and with three
 work    the same work for one node and for three: runs per second and deltas per second, and what they cost: processor
         time of nodes, PostgreSQL and NATS, bytes of WAL and of NATS
 
@@ -15,8 +18,8 @@ piece of work, and its ratio.
 import argparse
 import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import aiohttp
 import msgspec
@@ -90,14 +93,13 @@ class Bench:
         await self.over(node, task)
         return session
 
-    async def over(self, node: Node, task: str) -> None:
+    async def over(self, node: Node, task: str, *, look_s: float = 0.01) -> None:
         """Wait for a task's end."""
-        async with self.http.get(f"{node.url}{API}/tasks/{task}", params={"wait": "20"}) as answer:
-            status = decode(await answer.read())["status"]
-        while status not in {"completed", "cancelled", "failed"}:
-            await asyncio.sleep(0.01)
+        while True:
             async with self.http.get(f"{node.url}{API}/tasks/{task}") as answer:
-                status = decode(await answer.read())["status"]
+                if decode(await answer.read())["status"] in {"completed", "cancelled", "failed"}:
+                    return
+            await asyncio.sleep(look_s)
 
     async def cost(self) -> Cost:
         """Say what was spent so far."""
@@ -182,6 +184,45 @@ async def cancel(bench: Bench, rounds: int) -> None:
     print(f"  the same, until a reader on another node is told: {figures(told)}", flush=True)
 
 
+async def live(bench: Bench, tasks: int, seconds: int) -> None:
+    """Let the first node drive *tasks* for so long, with no reader, with readers there, and with readers elsewhere."""
+    here, there = bench.nodes[0], bench.nodes[1]
+    sessions = [await bench.session(here) for _ in range(tasks)]
+    for name, node in (("nobody reads", None), ("each read there", here), ("each read on another node", there)):
+        async with AsyncExitStack() as stack:
+            sockets = [await stack.enter_async_context(bench.reading(node, one)) for one in sessions] if node else []
+            before, began = await bench.cost(), time.monotonic()
+            posted = [await bench.post(here, bench.load.prompt(20 * seconds, 50.0)[1], one) for one in sessions]
+            if sockets:
+                await asyncio.gather(*(read(socket, Meter(keeps=False)) for socket in sockets))
+            else:
+                await asyncio.sleep(seconds)
+            for _, task in posted:
+                await bench.over(here, task, look_s=0.5)
+            spent, lasted = await bench.cost() - before, time.monotonic() - began
+        deltas = tasks * 20 * seconds / 1000
+        print(
+            f"  {tasks} tasks, {deltas / lasted:.1f} thousand deltas/s, {name}: each thousand "
+            f"{1000 * spent.nodes / deltas:.0f} ms of nodes, {1000 * spent.postgres / deltas:.0f} of PostgreSQL, "
+            f"{1000 * spent.nats / deltas:.1f} of NATS, {spent.wal / deltas / 1000:.0f} kB of WAL, "
+            f"{spent.bus / deltas / 1000:.0f} kB of NATS",
+            flush=True,
+        )
+
+
+async def wait(load: Load, nodes: int) -> float:
+    """Post to one node five times what it may drive at a time; return how long all of it takes."""
+    most, tasks = 10, 50
+    async with a_bench(load, nodes=nodes, extra={"AGENTCORE_LIMITS_MAX_RUNNING_PER_NODE": str(most)}) as bench:
+        for node in bench.nodes:
+            await bench.session(node)
+        began = time.monotonic()
+        posted = [await bench.post(bench.nodes[0], load.prompt(40, 50.0)[1]) for _ in range(tasks)]
+        for _, task in posted:
+            await bench.over(bench.nodes[0], task, look_s=0.1)
+        return time.monotonic() - began
+
+
 async def work(bench: Bench, nodes: int) -> tuple[float, float]:
     """Let the first *nodes* do it; return runs and deltas per second."""
     some = bench.nodes[:nodes]
@@ -225,9 +266,12 @@ async def work(bench: Bench, nodes: int) -> tuple[float, float]:
 
 
 @asynccontextmanager
-async def a_bench(load: Load, *, nodes: int = 3, servers: int = 3) -> AsyncIterator[Bench]:
+async def a_bench(
+    load: Load, *, nodes: int = 3, servers: int = 3, extra: Mapping[str, str] | None = None
+) -> AsyncIterator[Bench]:
     """Open a cluster whose model is the stub."""
     more = {"ANTHROPIC_BASE_URL": load.stub_url, "AGENTCORE_DEFAULT_ENGINE": "claude_api"}
+    more |= {"AGENTCORE_LIMITS_MAX_RUNNING": "1000", **(extra or {})}
     async with a_cluster(nodes=nodes, servers=servers, more=more) as cluster, aiohttp.ClientSession() as http:
         yield Bench(cluster, load, http)
 
@@ -235,13 +279,19 @@ async def a_bench(load: Load, *, nodes: int = 3, servers: int = 3) -> AsyncItera
 async def run(parts: Sequence[str], rounds: int) -> None:
     """Measure and print."""
     async with stub_and_load(9880) as load:
-        for servers, name in ((3, "with NATS"), (0, "without")):
+        for servers, name in ((3, "with NATS"), (0, "without")) if {"text", "cancel"} & set(parts) else ():
             async with a_bench(load, servers=servers) as bench:
                 print(name, flush=True)
                 if "text" in parts:
                     await text(bench, rounds)
                 if "cancel" in parts:
                     await cancel(bench, 40 if servers else 10)
+        if "live" in parts:
+            async with a_bench(load) as bench:
+                await live(bench, 200, 15)
+        if "wait" in parts:
+            took = [await wait(load, nodes) for nodes in (1, 3)]
+            print(f"  50 tasks of 2 s, at most 10 a node: {took[0]:.1f} s with one, {took[1]:.1f} s with three")
         if "work" in parts:
             print("the same work, with NATS", flush=True)
             async with a_bench(load) as bench:
@@ -254,7 +304,7 @@ def main() -> None:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--parts", default="text,cancel,work")
+    parser.add_argument("--parts", default="text,cancel,live,wait,work")
     options = parser.parse_args()
     uvloop.run(run(options.parts.split(","), options.rounds))
 
