@@ -35,6 +35,8 @@ class Batch(AsyncPipeline):
 class BatchingConnection(AsyncConnection[DictRow]):
     """A connection whose pipelines are batches."""
 
+    is_pooled = False  #: Whether a pooler is in between, so that the server may be another session in each transaction.
+
     @asynccontextmanager
     async def pipeline(self) -> AsyncIterator[AsyncPipeline]:
         """Begin a batch; it ends with the block."""
