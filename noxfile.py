@@ -200,6 +200,13 @@ def bench_growth(session: nox.Session) -> None:
 
 
 @nox.session
+def bench_pooled(session: nox.Session) -> None:
+    """What a pooler between us and the database costs; needs pgbouncer."""
+    install(session, "test")
+    session.run("python", "-m", "benchmarks.pooled", *session.posargs)
+
+
+@nox.session
 def bench_flood(session: nox.Session) -> None:
     """What one tenant notices while another floods; figures, nothing is asserted."""
     install(session, "test")

@@ -126,7 +126,8 @@ async def stored(settings: Settings) -> AsyncIterator[Store]:
 
 def migrate_database(settings: Settings) -> int:
     """Bring the database that is set up to date and in order, and let the role that asks use it; return the status."""
-    from agentcore_adapters.postgres.maintenance import maintain  # noqa: PLC0415 - needs its extra
+    from agentcore_adapters.postgres.errors import StoreStartError  # noqa: PLC0415 - needs its extra
+    from agentcore_adapters.postgres.maintenance import maintain  # noqa: PLC0415
     from agentcore_adapters.postgres.migrate import migrate  # noqa: PLC0415
 
     if not settings.database_url:
@@ -134,7 +135,11 @@ def migrate_database(settings: Settings) -> int:
     import psycopg  # noqa: PLC0415 - needs its extra
 
     role = str(psycopg.conninfo.conninfo_to_dict(settings.database_url).get("user") or "agentcore_service")
-    for name in anyio.run(lambda: migrate(settings.database_url or "", service=role)):
+    try:
+        applied = anyio.run(lambda: migrate(settings.database_url or "", service=role))
+    except StoreStartError as error:
+        raise SettingsError(str(error)) from None
+    for name in applied:
         print(f"applied {name}")  # noqa: T201 - this is the command line
     anyio.run(maintain, settings.database_url)
     return 0

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
 import psycopg
 import pytest
-from tests.support.database import Server
+from tests.support.database import Server, ask
 from tests.support.pooler import Pooler, running_pooler
 
 from agentcore.ports import Lease
@@ -13,6 +13,12 @@ from agentcore_adapters.postgres.leases import PostgresLeases
 from agentcore_adapters.postgres.store import PostgresStore, postgres_store
 
 Opened = tuple[PostgresStore, PostgresLeases, str]
+KEPT = ("schema_migration", "task_transition")
+EMPTY = f"""
+    DO $$ BEGIN EXECUTE (
+      SELECT 'TRUNCATE ' || string_agg('agentcore.' || relname, ', ') FROM pg_class
+      WHERE relnamespace = 'agentcore'::regnamespace AND relkind IN ('r', 'p') AND NOT relispartition
+        AND relname <> ALL (ARRAY{list(KEPT)})); END $$"""
 
 
 @pytest.fixture(scope="module")
@@ -21,9 +27,16 @@ def pooler(postgres: Server) -> Iterator[Pooler]:
         yield pooler
 
 
+@pytest.fixture(scope="module")
+def addresses(postgres: Server) -> tuple[str, str]:
+    """Of one database for all tests, so that they come after each other on the same four connections."""
+    return postgres.fresh()
+
+
 @pytest.fixture
-async def opened(postgres: Server, pooler: Pooler) -> AsyncIterator[Opened]:
-    owner, service = postgres.fresh()
+async def opened(addresses: tuple[str, str], pooler: Pooler) -> AsyncIterator[Opened]:
+    owner, service = addresses
+    ask(owner, EMPTY)
     async with postgres_store(pooler.through(service)) as (store, leases):
         yield store, leases, owner
 

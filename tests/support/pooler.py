@@ -12,9 +12,9 @@ import psycopg
 import pytest
 from attrs import field, frozen
 from psycopg import conninfo
-from tests.support.database import Server
 
 from agentcore_adapters.postgres import runas
+from tests.support.database import Server
 
 PORT = 6432  # of a socket in a folder of its own
 READY_S = 10.0

@@ -45,7 +45,6 @@ ENTER_POOLED = (
 )
 
 
-
 def _adapters() -> AdaptersMap:
     """Return how values travel: JSON, of which a log is made, by a parser that is several times as fast as Python's."""
     found = AdaptersMap(psycopg.adapters)

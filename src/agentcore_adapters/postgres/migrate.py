@@ -17,6 +17,7 @@ from psycopg import sql
 from psycopg.pq import TransactionStatus
 
 from agentcore_adapters.postgres.errors import StoreStartError
+from agentcore_adapters.postgres.pooler import tell
 
 Connection = psycopg.AsyncConnection[tuple[object, ...]]
 NAME = re.compile(r"\d{4}_(pre|post)_\w+\.sql")
@@ -24,18 +25,24 @@ LOCK = "SELECT pg_advisory_lock(hashtext('agentcore.migrate'))"
 OLDEST = 150_000
 # What libpq and the server say when nobody gets in, if they say it in English; nothing of it is repeated.
 REFUSALS = {
-    "password authentication failed": "the server refuses user or password",
+    "authentication failed": "the server refuses user or password",
     "no password supplied": "the server asks for a password",
     "no pg_hba.conf entry": "the server lets nobody in from here, see its pg_hba.conf",
     "does not exist": "there is no such user or database",
+    "unsupported startup parameter": "the pooler in between refuses an option of the address, take options out of it",
     "too many": "the server has no connection left",
     "starting up": "the server is starting",
 }
 PATIENCE = "SET LOCAL lock_timeout = '3s'"  # who waits for a lock on a table stops all who come after
 PLACE = "SET LOCAL search_path = agentcore"  # else it is only found by an owner of that name
 TRIES, RETRY_S = 20, 0.5
-OPTIONS = "-c client_encoding=UTF8 -c statement_timeout=0 -c idle_in_transaction_session_timeout=60s"
+SETTINGS = {"client_encoding": "UTF8", "statement_timeout": "0", "idle_in_transaction_session_timeout": "60s"}
 SERVICE = "agentcore_service"  # the login of the server, where there is one beside the owner
+# The lock that makes one migrator is the session's: there it would be somebody else's at the next transaction.
+POOLED = (
+    "AGENTCORE_DATABASE_URL leads to a pooler (PgBouncer or the like). The schema is changed under a lock of the "
+    "session, so migrate needs the address of PostgreSQL itself; serve may go through the pooler."
+)
 UNBOUND = "SELECT rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = current_user"
 SERVICE_ROLES = ("agentcore_app", "agentcore_worker")
 
@@ -48,13 +55,15 @@ def folder_of_ours() -> Traversable:
 async def migrate(dsn_owner: str, folder: Traversable | None = None, service: str = SERVICE) -> list[str]:
     """Apply what is missing and return the names; *service* and SERVICE, if they exist, may then use the schema.
 
-    Raises StoreStartError if an applied migration has changed, or the server will not do.
+    Raises StoreStartError if an applied migration has changed, the server will not do, or a pooler answers for it.
     """
     known = _known(folder or folder_of_ours())
     applied: list[str] = []
     async with await psycopg.AsyncConnection.connect(
-        dsn_owner, autocommit=True, connect_timeout=5, options=OPTIONS
+        dsn_owner, autocommit=True, connect_timeout=5, prepare_threshold=None
     ) as connection:
+        if not await tell(connection, SETTINGS):
+            raise StoreStartError(POOLED)
         await _check_server(connection)
         await connection.execute(LOCK)
         await connection.execute("CREATE SCHEMA IF NOT EXISTS agentcore")
@@ -79,7 +88,9 @@ async def migrate(dsn_owner: str, folder: Traversable | None = None, service: st
 async def check_schema(dsn: str, folder: Traversable | None = None) -> None:
     """Raise StoreStartError unless the login is bound by row security and all migrations that are needed are there."""
     try:
-        async with await psycopg.AsyncConnection.connect(dsn, autocommit=True, connect_timeout=10) as connection:
+        async with await psycopg.AsyncConnection.connect(
+            dsn, autocommit=True, connect_timeout=10, prepare_threshold=None
+        ) as connection:
             await _check_server(connection)
             await _check_login(connection)
             done = await _applied(connection)

@@ -19,13 +19,15 @@ SET_LOCALLY = "SELECT set_config(name, value, true) FROM unnest(%s::text[], %s::
 
 
 async def tell(connection: AsyncConnection[Any], settings: Mapping[str, str]) -> bool:
-    """Give the session *settings*, and return True; behind a pooler leave it as it is, and return False.
-
-    Without settings it only looks.
-    """
-    wanted = settings or {"agentcore.direct": "yes"}
-    cursor = await connection.execute(SET, [*locally(wanted), connection.info.backend_pid], prepare=False)
+    """Give the session *settings*, and return True; behind a pooler leave it as it is, and return False."""
+    cursor = await connection.execute(SET, [*locally(settings), connection.info.backend_pid], prepare=False)
     return cursor.rowcount > 0
+
+
+async def is_pooled(connection: AsyncConnection[Any]) -> bool:
+    """Tell whether a pooler is in between."""
+    cursor = await connection.execute("SELECT pg_backend_pid()", prepare=False)
+    return await cursor.fetchone() != (connection.info.backend_pid,)
 
 
 def locally(settings: Mapping[str, str]) -> Sequence[list[str]]:
