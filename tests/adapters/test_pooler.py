@@ -27,6 +27,7 @@ from agentcore_adapters.postgres.connection import REQUESTS, TEXT, Database, Lim
 from agentcore_adapters.postgres.errors import StoreStartError
 from agentcore_adapters.postgres.maintenance import keep_in_order, maintain
 from agentcore_adapters.postgres.migrate import check_schema, migrate
+from agentcore_http import logs
 from agentcore_http.__main__ import main
 
 pytestmark = pytest.mark.anyio
@@ -258,6 +259,7 @@ async def test_the_owner_keeps_the_log_in_order_through_it(postgres: Server, poo
 def test_the_doctor_tells_of_it(
     addresses: tuple[str, str], pooler: Pooler, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    monkeypatch.setattr(logs, "set_up", lambda **_: None)  # of the whole process, which is the tests'
     for dsn, text in ((addresses[1], "AGENTCORE_DATABASE_URL\n"), (pooler.through(addresses[1]), ", behind a pooler")):
         monkeypatch.setenv("AGENTCORE_DATABASE_URL", dsn)
         main(["doctor", "--port", "0"])
