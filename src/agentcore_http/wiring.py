@@ -88,8 +88,9 @@ async def postgres_runtime(
     """Open a node on PostgreSQL: the one that is set, else the embedded one in the data dir."""
     from agentcore_adapters.postgres.store import postgres_store  # noqa: PLC0415 - needs its extra
 
-    async with database(settings) as dsn, postgres_store(dsn) as (store, leases):
-        async with node(settings, place, store, leases, engines, telemetry) as runtime:
+    name = NodeId(f"node-{uuid.uuid4()}")
+    async with database(settings) as dsn, postgres_store(dsn, node=name) as (store, leases):
+        async with node(settings, place, store, leases, engines, telemetry, name=name) as runtime:
             yield runtime
 
 
@@ -129,6 +130,7 @@ def migrate_database(settings: Settings) -> int:
     from agentcore_adapters.postgres.errors import StoreStartError  # noqa: PLC0415 - needs its extra
     from agentcore_adapters.postgres.maintenance import maintain  # noqa: PLC0415
     from agentcore_adapters.postgres.migrate import migrate  # noqa: PLC0415
+    from agentcore_adapters.postgres.presence import left_because  # noqa: PLC0415
 
     if not settings.database_url:
         raise SettingsError("Set AGENTCORE_DATABASE_URL; the embedded database is brought up to date by serve.")
@@ -136,11 +138,13 @@ def migrate_database(settings: Settings) -> int:
 
     role = str(psycopg.conninfo.conninfo_to_dict(settings.database_url).get("user") or "agentcore_service")
     try:
-        applied = anyio.run(lambda: migrate(settings.database_url or "", service=role))
+        done = anyio.run(lambda: migrate(settings.database_url or "", service=role))
     except StoreStartError as error:
         raise SettingsError(str(error)) from None
-    for name in applied:
+    for name in done.applied:
         print(f"applied {name}")  # noqa: T201 - this is the command line
+    for name in done.left:
+        print(f"left    {name}: {left_because(done.needed_by)}")  # noqa: T201
     anyio.run(maintain, settings.database_url)
     return 0
 
@@ -153,6 +157,8 @@ async def node(
     leases: Leases,
     engines: Engines | None = None,
     telemetry: Telemetry = UNWATCHED,
+    *,
+    name: NodeId | None = None,
 ) -> AsyncIterator[Runtime]:
     """Open a node on *store* that *telemetry* watches; *engines* stand in for the configured ones in tests."""
     seal = Seal(secret_key(settings), tuple(key.encode() for key in settings.secret_key_also or ()))
@@ -169,7 +175,7 @@ async def node(
             bus=MemoryBus(),
             engines=engines or configured,
             clock=SystemClock(),
-            node=NodeId(f"node-{uuid.uuid4()}"),
+            node=name or NodeId(f"node-{uuid.uuid4()}"),
             new_id=lambda: str(uuid.uuid4()),
             seal=seal,
             hosts=guard(settings),

@@ -35,6 +35,7 @@ FOLLOW = Look(("tests/core/test_follow.py", "tests/core/test_follow_edges.py"))
 MEMORY = Look(("tests/contract/test_memory.py",))
 POSTGRES = Look(("tests/contract/test_postgres.py",))
 POOLER = Look(("tests/adapters/test_pooler.py",), "not as_the_page_says")
+PRESENCE = Look(("tests/adapters/test_presence.py",))
 SEEDS = Look(("tests/mutation/seeds.py",))
 MAINTENANCE = Look(("tests/adapters/test_maintenance.py",), "unused_attachments")
 GUARDS = Look(("tests/adapters/test_postgres_guards.py",))
@@ -65,6 +66,7 @@ STORES: Mapping[str, tuple[Look, ...]] = {
         (POSTGRES,),
     ),
     "postgres/pooler": (POOLER,),
+    "postgres/presence": (PRESENCE,),
     "postgres/statements": (POSTGRES, MAINTENANCE),
     "postgres/errors": (GUARDS,),
 }
