@@ -222,6 +222,12 @@ def bench_speech(session: nox.Session) -> None:
 
 
 @nox.session(venv_backend="none")
+def freeze(session: nox.Session) -> None:
+    """Keep the sources of a release, a git revision, for the next one's tests: ``-- v0.2.0``."""
+    session.run("python", "-m", "tests.rolling.freeze", *session.posargs, external=True)
+
+
+@nox.session(venv_backend="none")
 def lock(session: nox.Session) -> None:
     """Pin again what the project needs; the lock file itself names addresses and is not kept."""
     session.run("uv", "lock", "--upgrade", external=True)

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
 import psycopg
 import pytest
-from tests.support.database import Server, ask
+from tests.support.database import EMPTY, Server, ask
 from tests.support.pooler import Pooler, running_pooler
 
 from agentcore.ports import Lease
@@ -13,12 +13,6 @@ from agentcore_adapters.postgres.leases import PostgresLeases
 from agentcore_adapters.postgres.store import PostgresStore, postgres_store
 
 Opened = tuple[PostgresStore, PostgresLeases, str]
-KEPT = ("schema_migration", "task_transition")
-EMPTY = f"""
-    DO $$ BEGIN EXECUTE (
-      SELECT 'TRUNCATE ' || string_agg('agentcore.' || relname, ', ') FROM pg_class
-      WHERE relnamespace = 'agentcore'::regnamespace AND relkind IN ('r', 'p') AND NOT relispartition
-        AND relname <> ALL (ARRAY{list(KEPT)})); END $$"""
 
 
 @pytest.fixture(scope="module")

@@ -43,6 +43,7 @@ class Node:
     options: tuple[str, ...]
     port: int = field(factory=free_port)
     process: subprocess.Popen[bytes] | None = None
+    module: str = "tests.faults.node"  #: What runs it.
 
     @property
     def url(self) -> str:
@@ -52,7 +53,7 @@ class Node:
     async def start(self, *more: str) -> None:
         """Start a server and wait until it listens; if it was told where to die, it may never do so."""
         log = (self.folder / f"node-{self.port}.log").open("ab")
-        command = [sys.executable, "-m", "tests.faults.node", "--data-dir", str(self.folder / "data")]
+        command = [sys.executable, "-m", self.module, "--data-dir", str(self.folder / "data")]
         command += ["--port", str(self.port), *self.options, *more]
         # Started by this thread, which outlives the event loop: see runas.
         self.process = subprocess.Popen(
