@@ -1,14 +1,10 @@
 """PgBouncer in transaction mode: it is noticed, our limits hold in every transaction, and nothing stays behind."""
 
-import secrets
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from random import Random
-from typing import Any, LiteralString
+from typing import LiteralString
 
 import anyio
-import httpx2
 import psycopg
 import pytest
 import structlog
@@ -16,8 +12,6 @@ from attrs import evolve
 from psycopg import conninfo
 from psycopg import errors as pg
 from tests.adapters.test_maintenance import AGE, DAYS, MAKE, OLD, forget_to_make_a_day
-from tests.faults.clients import Client, Facts
-from tests.faults.site import a_site
 from tests.support.database import Server, ask
 from tests.support.pooler import USERS, Pooler, running_pooler
 
@@ -264,44 +258,3 @@ def test_the_doctor_tells_of_it(
         monkeypatch.setenv("AGENTCORE_DATABASE_URL", dsn)
         main(["doctor", "--port", "0"])
         assert text in capsys.readouterr().out
-
-
-@asynccontextmanager
-async def as_the_page_says(postgres: Server, owner: str) -> AsyncIterator[tuple[Pooler, dict[str, str]]]:
-    """Run one with the file of the page; only where it listens and where the server is are other places."""
-    block = PAGE.read_text().split('title="pgbouncer.ini"\n')[1].split("```")[0]
-    login, password = f"login_{secrets.token_hex(4)}", secrets.token_hex(8)
-    ask(owner, f"CREATE ROLE {login} LOGIN NOINHERIT PASSWORD '{password}'")
-    await migrate(owner, service=login)
-    told = dict(line.split(" = ", 1) for line in block.split("[pgbouncer]\n")[1].strip().splitlines())
-    ours = {name: told.pop(name) for name in ("listen_addr", "listen_port", "auth_file")}
-    assert (ours["listen_port"], told["pool_mode"]) == ("6432", "transaction")
-    listening: dict[str, Any] = {"admin_users": "", "default_pool_size": told.pop("default_pool_size")}
-    with running_pooler(postgres, told | listening, users={login: password}) as pooler:
-        yield pooler, {"user": login, "password": password}
-
-
-async def test_a_server_behind_one_that_is_set_up_as_the_page_says(
-    postgres: Server, addresses: tuple[str, str], tmp_path: Path
-) -> None:
-    owner, service = addresses
-    async with as_the_page_says(postgres, owner) as (pooler, login):
-        env = {"AGENTCORE_DATABASE_URL": pooler.through(service, **login), "AGENTCORE_SECRET_KEY": "k" * 32}
-        async with (
-            a_site(tmp_path, env, "--scripted", nodes=2) as site,
-            httpx2.AsyncClient(timeout=10.0) as http,
-            anyio.create_task_group() as tasks,
-        ):
-            client, (first, second) = Client(site, Facts(), http, Random(1)), site.nodes
-            async with anyio.create_task_group() as starts:
-                starts.start_soon(first.start)
-                starts.start_soon(second.start)
-            with anyio.fail_after(60):
-                session, task = await client.post("[[words:40]] [[slow:0.02]]")
-                reader = client.read(session, tasks)
-                assert await client.ended(reader, task) == "completed"
-                _, after = await client.post("[[words:5]]", session)
-                assert await client.ended(reader, after) == "completed"
-            assert reader.tasks[task].text.split()[:2] == ["w0", "w1"]
-            assert reader.resets == []
-            tasks.cancel_scope.cancel()
