@@ -143,7 +143,7 @@ async def test_two_logins_on_one_server_connection_leave_each_other_nothing(
     """Both log in as the service behind it, so that their transactions take turns on one connection."""
     _, service = addresses
     users = USERS | {"one": "", "two": ""}
-    shared = {"default_pool_size": "1"}
+    shared = {"default_pool_size": "1", "server_idle_timeout": "600"}
     with running_pooler(postgres, shared, users=users, database="user=agentcore_service") as pooler:
         seen: set[tuple[str, str, str, int]] = set()
         servers: set[int] = set()
