@@ -192,6 +192,23 @@ async def test_two_logins_on_one_server_connection_leave_each_other_nothing(
         assert left["search_path"] != "agentcore"
 
 
+async def test_a_transaction_that_has_ended_holds_no_server_connection(
+    addresses: tuple[str, str], pooler: Pooler
+) -> None:
+    """A word too much, after the one that ends it, would take one and never give it back."""
+
+    async def work(transaction: Transaction) -> None:
+        await transaction.arrive(await transaction.send("SELECT 1"))
+
+    async with open_database(pooler.through(addresses[1]), TEXT) as database:
+        for _ in range(20):
+            for done in (database.read(TENANT, ("SELECT 1", ())), database.write(TENANT, work)):
+                await done
+                with anyio.fail_after(5):
+                    while {"active"} & {state for (_, login, _, state, *_) in pooler.tell("SHOW SERVERS")}:
+                        await anyio.sleep(0.01)
+
+
 async def test_a_client_that_vanishes_midway_leaves_no_transaction(addresses: tuple[str, str], pooler: Pooler) -> None:
     owner, service = addresses
 
