@@ -67,6 +67,15 @@ async def test_a_node_is_there_as_long_as_it_lives_though_it_drives_nothing(owne
     assert ask(owner, ROWS) is None
 
 
+async def test_a_node_that_is_cancelled_takes_its_row_along(owner: str, service: str) -> None:
+    """Although the flusher, and whatever else is under it, is cancelled with it."""
+    with anyio.CancelScope() as scope:
+        async with postgres_store(service, node=NODE):
+            scope.cancel()
+            await anyio.sleep(10)
+    assert ask(owner, ROWS) is None
+
+
 @pytest.mark.usefixtures("often")
 async def test_a_node_that_was_forgotten_meanwhile_comes_back(owner: str, service: str) -> None:
     async with postgres_store(service, node=NODE):

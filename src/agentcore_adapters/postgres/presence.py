@@ -77,9 +77,9 @@ async def beating(connection: AsyncConnection[Any]) -> dict[str, int]:
         await connection.execute(WORKER)
         rows = await (await connection.execute(BEATING, [BEATS_S])).fetchall()
         found = {str(release): int(count) for release, count in rows}
-        unknown = await (await connection.execute(UNSEEN)).fetchone()
-    if unknown and unknown[0]:
-        found[UNKNOWN] = int(unknown[0])
+        ((unknown,),) = await (await connection.execute(UNSEEN)).fetchall()
+    if unknown:
+        found[UNKNOWN] = int(unknown)
     return found
 
 
