@@ -211,6 +211,7 @@ async def test_what_a_new_node_drove_an_old_one_ends(before: Before, postgres: S
         session, lost = await new.post(LONG, onCrash="resume")
         reader = Reader(session)
         await sides.follow(reader, new, lost, 60)
+        assert await sides.nodes() == {__version__: 1}  # the row is of whoever holds the lease
         await new.site.nodes[0].kill()
         sides.tasks.start_soon(old.follow, reader)
         assert await ended(old, lost) == "completed"
