@@ -203,6 +203,13 @@ def bench_growth(session: nox.Session) -> None:
 
 
 @nox.session
+def bench_pooled(session: nox.Session) -> None:
+    """What a pooler between us and the database costs; needs pgbouncer."""
+    install(session, "test")
+    session.run("python", "-m", "benchmarks.pooled", *session.posargs)
+
+
+@nox.session
 def bench_flood(session: nox.Session) -> None:
     """What one tenant notices while another floods; figures, nothing is asserted."""
     install(session, "test")
@@ -215,6 +222,12 @@ def bench_speech(session: nox.Session) -> None:
     install(session, "test")
     session.install("--require-hashes", "-r", str(REQUIREMENTS / "stt.txt"))
     session.run("python", "benchmarks/speech.py", *session.posargs)
+
+
+@nox.session(venv_backend="none")
+def freeze(session: nox.Session) -> None:
+    """Keep the sources of a release, a git revision, for the next one's tests: ``-- v0.2.0``."""
+    session.run("python", "-m", "tests.rolling.freeze", *session.posargs, external=True)
 
 
 @nox.session(venv_backend="none")

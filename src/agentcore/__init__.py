@@ -4,4 +4,4 @@ Read in this order: ``task``, ``turn``, ``receive``, ``obey``, ``admission``, ``
 those before it.
 """
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

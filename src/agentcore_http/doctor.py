@@ -117,28 +117,42 @@ async def _store(settings: Settings) -> AsyncIterator[Finding]:
     if importlib.util.find_spec("psycopg") is None:
         yield Finding("store", MISSING, "PostgreSQL: pip install 'agentcore[postgres]'")
         return
-    ahead: float | None = None
     try:
         with fail_after(PATIENCE_S):
             async with wiring.database(settings) as dsn:
-                ahead = await _ahead(dsn)
+                seen = await _look(dsn)
     except Exception as error:  # noqa: BLE001 - whatever is wrong with it is what the person wants to know
         yield Finding("store", MISSING, f"PostgreSQL: {str(error) or type(error).__name__}")
         return
     where = "AGENTCORE_DATABASE_URL" if settings.database_url else "embedded, in the data dir"
-    yield Finding("store", OK, f"PostgreSQL, {where}")
-    yield clock(ahead)
+    yield Finding("store", OK, f"PostgreSQL, {where}{', behind a pooler' if seen.is_pooled else ''}")
+    yield Finding("nodes", OK if seen.nodes else NONE, seen.nodes or "none is running")
+    yield clock(seen.ahead_s)
 
 
-async def _ahead(dsn: str) -> float:
-    """Return by how many seconds the database's clock is ahead of ours."""
+@frozen
+class _Seen:
+    """What was seen of a database."""
+
+    ahead_s: float  #: By how much its clock is ahead of ours.
+    is_pooled: bool
+    nodes: str  #: How many of which release.
+
+
+async def _look(dsn: str) -> _Seen:
     import psycopg  # noqa: PLC0415 - needs its extra
 
-    async with await psycopg.AsyncConnection.connect(dsn, autocommit=True, connect_timeout=10) as connection:
+    from agentcore_adapters.postgres.pooler import is_pooled  # noqa: PLC0415
+    from agentcore_adapters.postgres.presence import beating, listed  # noqa: PLC0415
+
+    async with await psycopg.AsyncConnection.connect(
+        dsn, autocommit=True, connect_timeout=10, prepare_threshold=None
+    ) as connection:
         before = time.time()
         cursor = await connection.execute("SELECT extract(epoch FROM clock_timestamp())::float8")
         row = await cursor.fetchone()
-        return float(row[0]) - (before + time.time()) / 2 if row else 0.0
+        ahead = float(row[0]) - (before + time.time()) / 2 if row else 0.0
+        return _Seen(ahead, await is_pooled(connection), listed(await beating(connection)))
 
 
 def clock(ahead: float) -> Finding:

@@ -88,8 +88,9 @@ async def postgres_runtime(
     """Open a node on PostgreSQL: the one that is set, else the embedded one in the data dir."""
     from agentcore_adapters.postgres.store import postgres_store  # noqa: PLC0415 - needs its extra
 
-    async with database(settings) as dsn, postgres_store(dsn) as (store, leases):
-        async with node(settings, place, store, leases, engines, telemetry) as runtime:
+    name = NodeId(f"node-{uuid.uuid4()}")
+    async with database(settings) as dsn, postgres_store(dsn, node=name) as (store, leases):
+        async with node(settings, place, store, leases, engines, telemetry, name=name) as runtime:
             yield runtime
 
 
@@ -126,16 +127,24 @@ async def stored(settings: Settings) -> AsyncIterator[Store]:
 
 def migrate_database(settings: Settings) -> int:
     """Bring the database that is set up to date and in order, and let the role that asks use it; return the status."""
-    from agentcore_adapters.postgres.maintenance import maintain  # noqa: PLC0415 - needs its extra
+    from agentcore_adapters.postgres.errors import StoreStartError  # noqa: PLC0415 - needs its extra
+    from agentcore_adapters.postgres.maintenance import maintain  # noqa: PLC0415
     from agentcore_adapters.postgres.migrate import migrate  # noqa: PLC0415
+    from agentcore_adapters.postgres.presence import left_because  # noqa: PLC0415
 
     if not settings.database_url:
         raise SettingsError("Set AGENTCORE_DATABASE_URL; the embedded database is brought up to date by serve.")
     import psycopg  # noqa: PLC0415 - needs its extra
 
     role = str(psycopg.conninfo.conninfo_to_dict(settings.database_url).get("user") or "agentcore_service")
-    for name in anyio.run(lambda: migrate(settings.database_url or "", service=role)):
+    try:
+        done = anyio.run(lambda: migrate(settings.database_url or "", service=role))
+    except StoreStartError as error:
+        raise SettingsError(str(error)) from None
+    for name in done.applied:
         print(f"applied {name}")  # noqa: T201 - this is the command line
+    for name in done.left:
+        print(f"left    {name}: {left_because(done.needed_by)}")  # noqa: T201
     anyio.run(maintain, settings.database_url)
     return 0
 
@@ -148,11 +157,13 @@ async def node(
     leases: Leases,
     engines: Engines | None = None,
     telemetry: Telemetry = UNWATCHED,
+    *,
+    name: NodeId | None = None,
 ) -> AsyncIterator[Runtime]:
     """Open a node on *store* that *telemetry* watches; *engines* stand in for the configured ones in tests."""
     seal = Seal(secret_key(settings), tuple(key.encode() for key in settings.secret_key_also or ()))
     known = evolve(engine_settings(settings), bridges=bridges(settings, seal))
-    name = NodeId(f"node-{uuid.uuid4()}")
+    name = name or NodeId(f"node-{uuid.uuid4()}")
     async with (
         toolbox(settings) as tools,
         open_catalog(known, equipment(settings, tools)) as configured,

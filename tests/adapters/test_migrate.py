@@ -45,16 +45,16 @@ def write(folder: Path, name: str, text: str) -> None:
 
 
 async def test_all_that_is_missing_is_applied_in_order_and_once(empty: str, folder: Path) -> None:
-    assert await migrate(empty, folder) == ["0001_pre_first", "0002_post_second"]
-    assert await migrate(empty, folder) == []
+    assert (await migrate(empty, folder)).applied == ["0001_pre_first", "0002_post_second"]
+    assert (await migrate(empty, folder)).applied == []
     write(folder, "0003_pre_third", "INSERT INTO agentcore.first VALUES (3);")
-    assert await migrate(empty, folder) == ["0003_pre_third"]
+    assert (await migrate(empty, folder)).applied == ["0003_pre_third"]
     assert ask(empty, "SELECT string_agg(n::text, ',' ORDER BY n) FROM agentcore.first") == "2,3"
 
 
 async def test_the_migrations_of_this_release_apply_to_an_empty_database(empty: str) -> None:
-    assert (await migrate(empty))[:1] == ["0001_pre_schema"]
-    assert await migrate(empty) == []
+    assert (await migrate(empty)).applied[:1] == ["0001_pre_schema"]
+    assert (await migrate(empty)).applied == []
 
 
 async def test_they_apply_under_an_owner_of_any_name(postgres: Server, empty: str) -> None:
@@ -106,7 +106,7 @@ async def test_of_two_migrators_one_works(empty: str, folder: Path) -> None:
     done: list[list[str]] = []
 
     async def one() -> None:
-        done.append(await migrate(empty, folder))
+        done.append((await migrate(empty, folder)).applied)
 
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(one)

@@ -57,6 +57,8 @@ CASES: dict[str, str] = {
     "session_closed_is_closed": f"UPDATE session SET version = 2, status = 'active' WHERE id = '{S3}'",
     "log_head_pk": f"INSERT INTO log_head VALUES ('a', '{S1}')",
     "log_head_session_fk": f"INSERT INTO log_head VALUES ('b', '{S1}')",
+    "node_pk": "INSERT INTO node (id, release) VALUES ('n', '1.0'), ('n', '1.0')",
+    "node_release_form": "INSERT INTO node (id, release) VALUES ('n', 'newest')",
     "task_transition_pk": "INSERT INTO task_transition VALUES ('queued', 'running')",
     "task_pk": a_task(RUNNING),
     "task_session_fk": a_task(session=NONE),

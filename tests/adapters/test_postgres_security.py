@@ -35,6 +35,7 @@ MAY = """
     conversation       app SELECT INSERT UPDATE         worker SELECT
     conversation_line  app SELECT INSERT DELETE         worker SELECT
     instance           app SELECT INSERT UPDATE DELETE  worker SELECT
+    node               app                              worker SELECT INSERT DELETE
     task_transition    app SELECT                       worker SELECT
     schema_migration   app                              worker SELECT                 service SELECT
 """

@@ -27,7 +27,7 @@ addresses, owner, service = guarded.addresses, guarded.owner, guarded.service
 LOGINS = ("agentcore_service", "agentcore_app", "agentcore_worker")
 OWNERS = {"pg_class": "relowner", "pg_proc": "proowner", "pg_namespace": "nspowner", "pg_database": "datdba"}
 WHO = "SELECT current_setting('agentcore.tenant', true) AS tenant, current_user AS role"
-OF_NO_TENANT = {"task_transition", "schema_migration"}
+OF_NO_TENANT = {"task_transition", "schema_migration", "node"}
 DERIVED_FROM_ITS_TENANT = {"outbox_id_once"}  # a hash of tenant, task and call
 OURS = "'agentcore'::regnamespace"
 ONE_TENANT = "({} = current_setting('agentcore.tenant'::text, true))"
@@ -65,7 +65,7 @@ def test_SEC06_every_key_names_the_tenant(owner: Connection) -> None:
         f"WHERE c.relnamespace = {OURS} AND NOT c.relispartition AND i.indisunique GROUP BY 1".encode()
     ).fetchall()
     lacking = {name for name, columns in unique if "tenant_id" not in columns}
-    assert lacking == {"tenant_pk", "task_transition_pk", "schema_migration_pkey"} | DERIVED_FROM_ITS_TENANT
+    assert lacking == {"tenant_pk", "task_transition_pk", "schema_migration_pkey", "node_pk"} | DERIVED_FROM_ITS_TENANT
     references = owner.execute(
         "SELECT k.conname, k.confrelid::regclass::text, "
         "ARRAY(SELECT attname::text FROM pg_attribute WHERE attrelid = k.conrelid AND attnum = ANY (k.conkey)) "

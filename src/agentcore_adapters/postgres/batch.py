@@ -31,9 +31,17 @@ class Batch(AsyncPipeline):
             self.command_queue.popleft()()
         yield from send(self.pgconn)  # in as many steps as it takes; the answers are fetched by who called
 
+    def _fetch_gen(self, *, flush: bool) -> Any:  # noqa: ANN401 - as above
+        # What was sent has ended with a sync.  A flush after it asks for nothing more, but would be a new beginning to
+        # a pooler: it lends a connection for it, and waits for the end of what has none.
+        del flush
+        yield from super()._fetch_gen(flush=False)
+
 
 class BatchingConnection(AsyncConnection[DictRow]):
     """A connection whose pipelines are batches."""
+
+    is_pooled = False  #: Whether a pooler is in between, so that the server may be another session in each transaction.
 
     @asynccontextmanager
     async def pipeline(self) -> AsyncIterator[AsyncPipeline]:

@@ -1,14 +1,15 @@
 """Transactions.
 
-Law: a transaction names its role and its tenant for itself (``SET LOCAL``), so that pools are safe; its statements
-travel together (pipeline mode), so that it costs one round trip for each time somebody waits for a result.  What
-PostgreSQL refuses for being in the way of others is done again; what was lost on the way is never repeated blindly.
+Law: a transaction names its role and its tenant for itself (``SET LOCAL``), so that pools are safe, and behind a pooler
+its limits, too; its statements travel together (pipeline mode), so that it costs one round trip for each time somebody
+waits for a result.  What PostgreSQL refuses for being in the way of others is done again; what was lost on the way is
+never repeated blindly.
 Each kind of work has connections and limits of its own, and nobody waits longer than its patience: a server that is
 stopped keeps no promise about time, so the last limit is kept here.
 """
 
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, LiteralString, TypeVar
 
@@ -17,7 +18,7 @@ import msgspec
 import psycopg
 from anyio import CancelScope, fail_after
 from attrs import frozen
-from psycopg import AsyncConnection, AsyncCursor, AsyncPipeline
+from psycopg import AsyncCursor, AsyncPipeline
 from psycopg.adapt import AdaptersMap
 from psycopg.rows import DictRow, dict_row
 from psycopg.types.json import set_json_dumps, set_json_loads
@@ -27,18 +28,21 @@ from agentcore.errors import AgentcoreError, StoreUnavailable
 from agentcore.ids import TenantId
 from agentcore_adapters.postgres.batch import BatchingConnection
 from agentcore_adapters.postgres.errors import AGAIN, translated
+from agentcore_adapters.postgres.pooler import tell, tell_the_time_zone
 from agentcore_adapters.postgres.shares import Shares
 
 T = TypeVar("T")
-Connection = AsyncConnection[DictRow]
+Connection = BatchingConnection
 Cursor = AsyncCursor[DictRow]
 Pool = AsyncConnectionPool[Connection]
 TRIES, JITTER_S = 4, 0.02
-OPTIONS = (
-    "-c search_path=agentcore -c timezone=UTC -c statement_timeout={}s -c lock_timeout={}s "
-    "-c idle_in_transaction_session_timeout={}s"
-)
+PREPARED_AFTER = 2  # times that a statement was sent
 ENTER = "SELECT set_config('role', %s, true), set_config('agentcore.tenant', %s, true)"
+ENTER_POOLED = (
+    ENTER + ", set_config('search_path', %s, true), set_config('timezone', %s, true), "
+    "set_config('statement_timeout', %s, true), set_config('lock_timeout', %s, true), "
+    "set_config('idle_in_transaction_session_timeout', %s, true)"
+)
 
 
 def _adapters() -> AdaptersMap:
@@ -60,6 +64,17 @@ class Limits:
     idle_s: int  #: For us, in the middle of a transaction: a process that is frozen holds its locks so long.
     patience_s: float  #: For all of it, the wait for a connection and the repetitions included.
 
+    @property
+    def settings(self) -> Mapping[str, str]:
+        """What holds for the server in each transaction, in the order of ENTER_POOLED."""
+        return {
+            "search_path": "agentcore",
+            "timezone": "UTC",
+            "statement_timeout": f"{self.statement_s}s",
+            "lock_timeout": f"{self.lock_s}s",
+            "idle_in_transaction_session_timeout": f"{self.idle_s}s",
+        }
+
 
 # The heartbeat and the text of live tasks never queue behind requests: a flood of these must not cost a lease.
 REQUESTS = Limits(size=(2, 12), connect_s=3, lock_s=2, statement_s=5, idle_s=5, patience_s=6.0)
@@ -70,6 +85,15 @@ BEAT = Limits(size=(1, 1), connect_s=1, lock_s=1, statement_s=2, idle_s=2, patie
 @asynccontextmanager
 async def open_database(dsn: str, limits: Limits) -> AsyncIterator["Database"]:
     """Open connections for one kind of work; the server may be away for a while."""
+
+    async def begin(connection: Connection) -> None:
+        with fail_after(limits.connect_s):
+            if await tell(connection, limits.settings):
+                connection.prepare_threshold = PREPARED_AFTER
+            else:
+                connection.is_pooled = True
+                await tell_the_time_zone(connection)
+
     pool: Pool = AsyncConnectionPool(
         dsn,
         connection_class=BatchingConnection,
@@ -79,20 +103,20 @@ async def open_database(dsn: str, limits: Limits) -> AsyncIterator["Database"]:
         max_idle=300.0,
         # As long as somebody waits, and not longer: the pool tries ever more rarely, and the next who asks begins anew.
         reconnect_timeout=limits.patience_s,
+        configure=begin,
         check=_must_live,
         open=False,
         kwargs={
             "autocommit": True,
             "row_factory": dict_row,
-            "prepare_threshold": 2,
-            "options": OPTIONS.format(limits.statement_s, limits.lock_s, limits.idle_s),
+            "prepare_threshold": None,
             "connect_timeout": limits.connect_s,
             "context": _adapters(),
         },
     )
     await pool.open()
     try:
-        yield Database(pool, limits.patience_s, Shares(limits.size[1]))
+        yield Database(pool, limits, Shares(limits.size[1]))
     finally:
         await pool.close(timeout=5.0)
 
@@ -126,7 +150,7 @@ class Database:
     """Runs transactions."""
 
     pool: Pool
-    patience_s: float  #: Then whoever asks is told that the store is unavailable.
+    limits: Limits  #: After its patience whoever asks is told that the store is unavailable.
     shares: Shares  #: Of the connections, so that nobody waits behind a crowd of another tenant.
 
     async def write(self, tenant: TenantId, work: Callable[[Transaction], Awaitable[T]]) -> T:
@@ -161,12 +185,15 @@ class Database:
     async def _run(
         self, role: str, tenant: str, work: Callable[[Transaction], Awaitable[T]], begin: LiteralString
     ) -> T:
-        with translated(), fail_after(self.patience_s):
+        with translated(), fail_after(self.limits.patience_s):
             for _ in range(TRIES):
                 try:
                     async with self._lent(tenant) as connection, connection.pipeline() as pipeline:
                         await connection.execute(begin)
-                        await connection.execute(ENTER, (role, tenant))
+                        if connection.is_pooled:
+                            await connection.execute(ENTER_POOLED, (role, tenant, *self.limits.settings.values()))
+                        else:
+                            await connection.execute(ENTER, (role, tenant))
                         done = await work(Transaction(connection, pipeline))
                         await connection.execute("COMMIT")
                 except AGAIN:

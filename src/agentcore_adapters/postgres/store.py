@@ -1,7 +1,7 @@
 """The store on PostgreSQL."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 
 import anyio
 from attrs import field, frozen
@@ -10,7 +10,7 @@ from psycopg.types.json import Jsonb
 from agentcore.changes import Changes, Receipt, ReceiptKey
 from agentcore.errors import KeyInFlight, KeyReused, SessionNotFound
 from agentcore.follow import Entry
-from agentcore.ids import ChangeId, EngineName, InstanceId, SessionId, TaskId, TenantId
+from agentcore.ids import ChangeId, EngineName, InstanceId, NodeId, SessionId, TaskId, TenantId
 from agentcore.instances import Instance
 from agentcore.limits import Own
 from agentcore.lines import Lines
@@ -21,6 +21,7 @@ from agentcore_adapters.postgres.connection import BEAT, REQUESTS, TEXT, Cursor,
 from agentcore_adapters.postgres.flusher import Flusher
 from agentcore_adapters.postgres.leases import TTL_S, PostgresLeases
 from agentcore_adapters.postgres.lines import counted
+from agentcore_adapters.postgres.presence import present
 from agentcore_adapters.postgres.reads import Reads
 
 
@@ -187,9 +188,9 @@ class PostgresStore(Reads):
 
 @asynccontextmanager
 async def postgres_store(
-    dsn: str, *, lease_ttl_s: float = TTL_S
+    dsn: str, *, lease_ttl_s: float = TTL_S, node: NodeId | None = None
 ) -> AsyncIterator[tuple[PostgresStore, PostgresLeases]]:
-    """Open the store on a database whose schema is up to date."""
+    """Open the store on a database whose schema is up to date; say that *node* is there, if it is for one."""
     async with (
         open_database(dsn, REQUESTS) as database,
         open_database(dsn, TEXT) as texts,
@@ -199,6 +200,7 @@ async def postgres_store(
         flusher = Flusher(texts)
         tasks.start_soon(flusher.run)
         try:
-            yield PostgresStore(database, flusher), PostgresLeases(database, beats, lease_ttl_s)
+            async with present(database, node) if node else nullcontext():
+                yield PostgresStore(database, flusher), PostgresLeases(database, beats, lease_ttl_s)
         finally:
             tasks.cancel_scope.cancel()
