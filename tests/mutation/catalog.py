@@ -67,7 +67,9 @@ STORES: Mapping[str, tuple[Look, ...]] = {
     "postgres/errors": (GUARDS,),
 }
 SHELL: Mapping[str, tuple[Look, ...]] = {
-    **dict.fromkeys(("lane", "lanes", "reading", "pulse", "asking", "gate", "quotas", "lines"), (BY_HAND, SEEDS)),
+    **dict.fromkeys(
+        ("announcing", "lane", "lanes", "reading", "pulse", "asking", "gate", "quotas", "lines"), (BY_HAND, SEEDS)
+    ),
     "node": (BY_HAND, SEEDS, NODES),
     "runtime": (BY_HAND, SEEDS, REMOTE, VOICE),
     "voice": (BY_HAND, VOICE),

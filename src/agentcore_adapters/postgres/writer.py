@@ -20,11 +20,12 @@ from agentcore.follow import Entry
 from agentcore.ids import ChangeId
 from agentcore.limits import AGAIN_S, OVER
 from agentcore.messages import Message
-from agentcore.ports import Fenced, Lease, Stale
+from agentcore.ports import Also, Fenced, Lease, Stale
 from agentcore.session import Session
 from agentcore.task import Task, TaskQueued
 from agentcore.turn import Turn
 from agentcore_adapters import codec
+from agentcore_adapters.postgres import rows
 from agentcore_adapters.postgres import statements as sql
 from agentcore_adapters.postgres.connection import Cursor, Transaction, row_of
 from agentcore_adapters.postgres.lines import Room, count
@@ -37,6 +38,7 @@ class Place:
     head: int
     position: int
     is_busy: bool = False  #: Whether a task of the session was open.
+    history: tuple[Message, ...] = ()  #: The last messages, if they were asked for.
 
 
 async def write(
@@ -69,26 +71,32 @@ class Begun:
 
     turn: Turn
     entries: tuple[Entry, ...]  #: Of its beginning.
-    history: Cursor
+    history: tuple[Message, ...]  #: What it is shown, its prompt included.
 
 
 async def submit(
-    transaction: Transaction, changes: Changes, take: tuple[str, float], most: int | None, *, alone: bool
+    transaction: Transaction,
+    changes: Changes,
+    take: tuple[str, float],
+    most: int | None,
+    also: Also | None,
+    *,
+    alone: bool,
 ) -> tuple[tuple[Entry, ...], Begun | None]:
     """Write *changes*, which queue a task, and begin it with a lease (node, ttl_s) if nothing is in its way.
 
     That is: its session has no other open task, and its tenant runs fewer than *most*, whoever else begins some now.
     """
-    tenant, session_id = changes.tenant_id, changes.session_id
+    queued = next(task for task in changes.tasks if task.version == 1)
     room = await Room.asked(transaction, changes, most, alone=alone)
-    place = await _lock(transaction, evolve(changes, most_open=None), None, alone=alone)
+    earlier = queued.params.max_context_messages - 1  # the last is its prompt, which nobody has to read
+    place = await _lock(transaction, evolve(changes, most_open=None), None, alone=alone, history=earlier)
     may_begin = await room.checked(changes.opened, alone=alone)
     entries = numbered(changes, place)
     if not may_begin or place.is_busy:
         await _put(transaction, changes, entries, None, None)
         await append(transaction, changes, entries)
         return entries, None
-    queued = next(task for task in changes.tasks if task.version == 1)
     number = next(entry.seq for entry in entries if entry.task_id == queued.id)
     assert changes.session is not None
     turn = Turn(session=changes.session, task=evolve(queued, number=number), position=place.position)
@@ -98,9 +106,11 @@ async def submit(
     if begun.session is not None:  # it had failed, and is revived: two steps of it
         await _put_session(transaction, changes.session)
         both = evolve(both, session=begun.session)
+    history = (*place.history, *chain.from_iterable(map(_announced, both.log, everything)))
+    if also is not None:
+        turn, added = also(turn, history)
+        both = evolve(both, ledgers=added.ledgers)
     await _put_begun(transaction, both, turn.task, take, everything)
-    place_, limit = (tenant, session_id), queued.params.max_context_messages
-    history = await transaction.send(sql.HISTORY, *place_, *place_, *place_, limit)
     return entries, Begun(turn=turn, entries=everything[len(entries) :], history=history)
 
 
@@ -121,7 +131,9 @@ async def _put(
     await _put_rest(transaction, changes)
 
 
-async def _lock(transaction: Transaction, changes: Changes, lease: Lease | None, *, alone: bool) -> Place:
+async def _lock(
+    transaction: Transaction, changes: Changes, lease: Lease | None, *, alone: bool, history: int = 0
+) -> Place:
     tenant, session_id = changes.tenant_id, changes.session_id
     # A task that is new has no row: the session, which moves on with it, is what two would meet at.
     task_ids = sorted({task.id for task in changes.tasks if task.version > 1} | ({lease.task_id} if lease else set()))
@@ -141,6 +153,10 @@ async def _lock(transaction: Transaction, changes: Changes, lease: Lease | None,
         locked.append(await transaction.send(sql.LOOK, tenant, session_id))
     if changes.receipt is not None:
         locked.append(await transaction.send(sql.HOLD, *place_of(changes.receipt.key)))
+    told = None
+    if history and changes.session is not None and changes.session.version > 1:  # behind the locks: it is all there is
+        place = (tenant, session_id)
+        told = await transaction.send(sql.HISTORY, *place, *place, *place, history)
     session, *others = await transaction.arrive(*locked)
     tasks, head = others[:2] if task_ids else ([], session)
     if counting is not None and most is not None and not await counting.must_fit(changes.opened, most, alone=alone):
@@ -165,7 +181,8 @@ async def _lock(transaction: Transaction, changes: Changes, lease: Lease | None,
     is_busy = bool(tasks) or end.get("is_busy", False)
     if changes.idle and is_busy:
         raise Stale("The session has an open task.")
-    return Place(head=end["head"], position=end["text_pos"], is_busy=is_busy)
+    messages = tuple(rows.message(row) for row in await told.fetchall()) if told is not None else ()
+    return Place(head=end["head"], position=end["text_pos"], is_busy=is_busy, history=messages)
 
 
 def _must_hold(lease: Lease, changes: Changes, known: Mapping[str, DictRow]) -> None:
@@ -216,7 +233,7 @@ def _end(changes: Changes, entries: tuple[Entry, ...]) -> tuple[object, ...]:
 
 
 def _events(changes: Changes, entries: tuple[Entry, ...]) -> tuple[object, ...]:
-    rows = [
+    logged = [
         {
             "seq": entry.seq,
             "text_pos": entry.position,
@@ -226,7 +243,7 @@ def _events(changes: Changes, entries: tuple[Entry, ...]) -> tuple[object, ...]:
         }
         for entry in entries
     ]
-    return (changes.tenant_id, changes.session_id, changes.at, Jsonb(rows))
+    return (changes.tenant_id, changes.session_id, changes.at, Jsonb(logged))
 
 
 def _said(changes: Changes, entries: tuple[Entry, ...]) -> list[dict[str, object]]:

@@ -1,6 +1,6 @@
 """What every Leases promises."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import nullcontext
 from datetime import timedelta
 
@@ -9,16 +9,22 @@ import pytest
 from attrs import evolve
 
 from agentcore.admission import OnBusy, admit
+from agentcore.changes import Changes
 from agentcore.commands import Cancel, Decide, Recover
 from agentcore.errors import TaskNotFound
-from agentcore.events import ApprovalRequired, Ended, Finished, TextDelta
+from agentcore.events import ApprovalRequired, CallOpened, Ended, Finished, TextDelta
 from agentcore.ids import ApprovalId, NodeId, SessionId
+from agentcore.messages import Message
 from agentcore.obey import obey
 from agentcore.ports import Fenced, Grant, Lease, Leases, Stale, Store
+from agentcore.receive import announce
 from agentcore.task import OnCrash, TaskStatus
 from agentcore.testing.making import NODE, OTHER, TENANT, a_prompt, a_talk, an_id, now
+from agentcore.turn import Turn
+from agentcore.usage import OpenCall
 
 NODE_2 = NodeId("node-2")
+OPENED = CallOpened(model="m", input_tokens=7)
 Expire = Callable[[Lease], Awaitable[None]]
 
 
@@ -57,6 +63,48 @@ class LeasesContract:
                 assert len(grant.history) == 2 * number + 1
             assert await leases.renew([grant.lease])
             await talk.say(grant.turn, grant.lease, TextDelta("so"), Finished())
+
+    @pytest.mark.parametrize("limit", [1, 2, 3, 20])
+    async def test_what_is_added_to_a_beginning_is_stored_with_it(
+        self, store: Store, leases: Leases, limit: int
+    ) -> None:
+        talk = a_talk(store, leases)
+        shown: list[list[Message]] = []
+
+        def also(turn: Turn, history: Sequence[Message]) -> tuple[Turn, Changes]:
+            shown.append(list(history))
+            return announce(turn, OPENED, now())
+
+        for number in range(3):
+            prompt = a_prompt()
+            prompt = evolve(prompt, params=evolve(prompt.params, max_context_messages=limit))
+            task, changes = await talk.decided(prompt)
+            _, grant = await leases.submit(changes, NODE, also=also)
+            assert grant is not None
+            assert grant.turn.call == OpenCall(key="1:1", model="m", input_tokens=7, start=2 * number, is_sent=False)
+            stored = await store.turn(TENANT, task.id)
+            assert (stored.call, stored.calls) == (evolve(grant.turn.call, is_sent=True), 1)
+            assert evolve(stored, call=grant.turn.call) == grant.turn
+            assert shown[-1] == await store.history(*talk.place, limit)
+            assert shown[-1][-1].task_id == task.id
+            await talk.say(grant.turn, grant.lease, OPENED, TextDelta("so"), Finished())
+        assert len(shown) == 3
+
+    async def test_nothing_is_added_to_what_waits_or_is_refused(self, store: Store, leases: Leases) -> None:
+        talk = a_talk(store, leases)
+
+        def also(turn: Turn, history: Sequence[Message]) -> tuple[Turn, Changes]:
+            raise AssertionError((turn, history))
+
+        await talk.admit()
+        old = (await talk.decided())[1]
+        task, changes = await talk.decided()
+        assert (await leases.submit(changes, NODE, also=also))[1] is None
+        assert (await store.turn(TENANT, task.id)).calls == 0
+        with pytest.raises(Stale):
+            await leases.submit(old, NODE, also=also)
+        full = a_talk(store, leases)
+        assert (await leases.submit((await full.decided())[1], NODE, 0, also))[1] is None
 
     async def test_what_is_submitted_behind_another_waits(self, store: Store, leases: Leases) -> None:
         talk = a_talk(store, leases)
