@@ -90,7 +90,7 @@ async def test_S17_B1_the_last_commit_fails_at_each_statement(postgres: Server, 
         unharmed = Saboteur(owner)
         await complete(served, unharmed)
         statements = unharmed.seen
-        assert (statements[0], statements[-1], len(statements) > 8) == ("BEGIN", "COMMIT", True)
+        assert (statements[0], statements[-1], len(statements) >= 5) == ("BEGIN", "COMMIT", True)
         for place, statement in enumerate(statements):
             saboteur = Saboteur(owner, place, trouble)
             session_id, task_id, frames = await complete(served, saboteur)

@@ -60,10 +60,13 @@ DOMAIN: Mapping[str, tuple[Look, ...]] = {
 STORES: Mapping[str, tuple[Look, ...]] = {
     **dict.fromkeys(("memory/state", "memory/store", "memory/leases", "memory/books"), (MEMORY, SEEDS)),
     **dict.fromkeys(
-        (f"postgres/{name}" for name in ("writer", "leases", "lines", "flusher", "store", "books", "connection")),
+        (
+            f"postgres/{name}"
+            for name in ("writer", "values", "leases", "lines", "flusher", "store", "books", "connection")
+        ),
         (POSTGRES,),
     ),
-    "postgres/statements": (POSTGRES, MAINTENANCE),
+    **dict.fromkeys(("postgres/statements", "postgres/book_statements"), (POSTGRES, MAINTENANCE)),
     "postgres/errors": (GUARDS,),
 }
 SHELL: Mapping[str, tuple[Look, ...]] = {
@@ -144,7 +147,7 @@ def _of_module(module: str, looks: tuple[Look, ...]) -> Iterator[Mutant]:
         edits += tables.edits(source)
     if module.endswith(".errors"):
         edits += _rows(source, "BY_CONSTRAINT")
-    if module.endswith(".statements"):
+    if module.endswith("statements"):
         edits += _statements(source)
     edits += [("", plant.what, _replaced(source, plant)) for plant in PLANTS if plant.module == module]
     home = module.removeprefix("agentcore_adapters.").removeprefix("agentcore.")
