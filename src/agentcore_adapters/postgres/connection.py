@@ -17,7 +17,7 @@ import msgspec
 import psycopg
 from anyio import CancelScope, fail_after
 from attrs import frozen
-from psycopg import AsyncConnection, AsyncCursor, AsyncPipeline
+from psycopg import AsyncCursor, AsyncPipeline
 from psycopg.adapt import AdaptersMap
 from psycopg.rows import DictRow, dict_row
 from psycopg.types.json import set_json_dumps, set_json_loads
@@ -30,7 +30,7 @@ from agentcore_adapters.postgres.errors import AGAIN, translated
 from agentcore_adapters.postgres.shares import Shares
 
 T = TypeVar("T")
-Connection = AsyncConnection[DictRow]
+Connection = BatchingConnection
 Cursor = AsyncCursor[DictRow]
 Pool = AsyncConnectionPool[Connection]
 TRIES, JITTER_S = 4, 0.02
@@ -165,10 +165,10 @@ class Database:
             for _ in range(TRIES):
                 try:
                     async with self._lent(tenant) as connection, connection.pipeline() as pipeline:
-                        await connection.execute(begin)
+                        await connection.command(begin)
                         await connection.execute(ENTER, (role, tenant))
                         done = await work(Transaction(connection, pipeline))
-                        await connection.execute("COMMIT")
+                        await connection.command("COMMIT")
                 except AGAIN:
                     await anyio.sleep(random.uniform(0, JITTER_S))  # noqa: S311 - jitter
                 else:
