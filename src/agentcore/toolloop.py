@@ -62,11 +62,7 @@ class ToolLoop:
     now: Callable[[], datetime]
     new_id: Callable[[], str]
     call_s: float = CALL_S  #: Seconds that one call may take.
-    abilities: Abilities = field(init=False)  #: What the model can do; whoever can use tools can be made to ask.
-
-    @abilities.default
-    def _can(self) -> Abilities:
-        return evolve(self.model.abilities, approvals=self.model.abilities.tools)
+    _abilities: tuple[Abilities, Abilities] | None = field(default=None, init=False)  # the model's, and what they make
 
     @property
     def name(self) -> EngineName:
@@ -86,6 +82,14 @@ class ToolLoop:
             tasks.cancel_scope.cancel()
         if failure is not None:
             raise failure
+
+    @property
+    def abilities(self) -> Abilities:
+        """What the model can do; whoever can use tools can be made to ask."""
+        own = self.model.abilities
+        if self._abilities is None or self._abilities[0] is not own:
+            self._abilities = (own, evolve(own, approvals=own.tools))
+        return self._abilities[1]
 
     async def offered(self, tenant: TenantId, allowed: tuple[str, ...] | None) -> Sequence[Tool]:
         """Return the tools that a request of *tenant* has."""
