@@ -255,13 +255,15 @@ SAID = """
 TASK_IDS = "SELECT id FROM task WHERE tenant_id = %s AND session_id = %s"
 SESSION_OF = "SELECT session_id FROM task WHERE tenant_id = %s AND id = %s"
 LAST_CHANGE = "SELECT change_id FROM task WHERE tenant_id = %s AND id = %s FOR UPDATE"
+# Nothing but a value may stand beside a column that an index is to be searched by: under row-level security whatever is
+# not known to keep what it sees to itself (coalesce is not) is asked of every row, and a session may be long.
 HISTORY = """
     SELECT m.*, t.attachments_refused FROM message m JOIN task t ON t.tenant_id = m.tenant_id AND t.id = m.task_id
-    WHERE m.tenant_id = %s AND m.session_id = %s AND m.seq >= coalesce((
-      SELECT max(u.seq) FROM message u
+    WHERE m.tenant_id = %s AND m.session_id = %s AND m.seq >= (
+      SELECT coalesce(max(u.seq), 0) FROM message u
       WHERE u.tenant_id = %s AND u.session_id = %s AND u.role = 'user' AND u.seq <= (
         SELECT min(f.seq) FROM (SELECT seq FROM message WHERE tenant_id = %s AND session_id = %s
-                                ORDER BY seq DESC, n DESC LIMIT %s) AS f)), 0)
+                                ORDER BY seq DESC, n DESC LIMIT %s) AS f))
     ORDER BY m.seq, m.n"""
 MESSAGES = """
     SELECT * FROM message WHERE tenant_id = %s AND session_id = %s AND (seq, n) > (%s, %s) ORDER BY seq, n LIMIT %s"""
