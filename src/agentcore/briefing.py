@@ -5,7 +5,9 @@ the task was submitted.  An engine that keeps conversations goes on with its own
 the history is for when it has lost it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+
+from attrs import evolve
 
 from agentcore.changes import Conversation
 from agentcore.context import rendered, untold, window
@@ -26,15 +28,37 @@ async def engine_request(
     Raises ContextTooLarge if the prompt alone is more than the engine can be shown.
     """
     task, params = turn.task, turn.task.params
-    limit = params.max_context_messages
     if history is None:
-        history = await store.history(task.tenant_id, task.session_id, limit)
-    shown = window(history, limit=limit, budget=engine.abilities.context_tokens)
+        history = await store.history(task.tenant_id, task.session_id, params.max_context_messages)
+    request = _request(engine, turn, history)
+    resume, news = await _resumed(store, engine, turn, history)
+    hashes = _files((*request.messages, *news))
+    return evolve(
+        request,
+        blobs=await store.blobs(task.tenant_id, sorted(hashes)) if hashes else {},
+        instance=await _instance(store, task.tenant_id, params.instance) if params.instance else None,
+        resume=resume,
+        untold=news,
+    )
+
+
+def plain_request(engine: Engine, turn: Turn, history: Sequence[Message]) -> EngineRequest | None:
+    """Put it together at once; None if more has to be read for it.
+
+    Raises ContextTooLarge, as ``engine_request`` does.
+    """
+    if engine.abilities.resume or turn.task.params.instance:
+        return None
+    request = _request(engine, turn, history)
+    return None if _files(request.messages) else request
+
+
+def _request(engine: Engine, turn: Turn, history: Sequence[Message]) -> EngineRequest:
+    task, params = turn.task, turn.task.params
+    shown = window(history, limit=params.max_context_messages, budget=engine.abilities.context_tokens)
     called = {part.tool_use_id for message in shown for part in message.parts if isinstance(part, ToolUsePart)}
     decisions = tuple(approval for approval in turn.approvals if not approval.is_pending)
     messages = rendered(shown, goes_on=all(decision.tool_use_id in called for decision in decisions))
-    resume, news = await _resumed(store, engine, turn, history)
-    hashes = {part.sha256 for message in (*messages, *news) for part in message.parts if isinstance(part, FilePart)}
     return EngineRequest(
         tenant_id=task.tenant_id,
         session_id=task.session_id,
@@ -42,17 +66,18 @@ async def engine_request(
         attempt=task.attempt,
         system_prompt=params.system_prompt,
         messages=messages,
-        blobs=await store.blobs(task.tenant_id, sorted(hashes)) if hashes else {},
+        blobs={},
         max_turns=params.max_turns,
         allowed_tools=params.allowed_tools,
         model=params.model,
         decisions=decisions,
         turns=turn.calls,
         deadline=task.deadline,
-        instance=await _instance(store, task.tenant_id, params.instance) if params.instance else None,
-        resume=resume,
-        untold=news,
     )
+
+
+def _files(messages: Iterable[Message]) -> set[str]:
+    return {part.sha256 for message in messages for part in message.parts if isinstance(part, FilePart)}
 
 
 async def _instance(store: Store, tenant: TenantId, instance_id: InstanceId) -> Instance | None:

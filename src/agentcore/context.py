@@ -94,7 +94,7 @@ def rendered(messages: Sequence[Message], *, goes_on: bool = True) -> tuple[Mess
         parts = tuple(_refused(p) for p in message.parts) if message.attachments_refused else message.parts
         if message.interrupted and not isinstance(parts[-1], ToolUsePart):  # a cut call is answered as such
             parts = (*parts, TextPart(INTERRUPTED_MARKER))
-        shown.append(evolve(message, parts=parts))
+        shown.append(message if parts is message.parts else evolve(message, parts=parts))
         results = takewhile(lambda after: after.role is Role.TOOL, messages[place + 1 :])
         answered = tuple(part for result in results for part in result.parts)
         cut = _unanswered(message.parts, answered) if message.role is Role.ASSISTANT else ()

@@ -4,19 +4,20 @@ Law: an engine says one thing at a time and is asked for the next when that is s
 ``Abilities``, and ``agentcore.testing`` proves it.
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol, cast
 
-from attrs import frozen
+from attrs import field, frozen
 
 from agentcore.approval import Approval
 from agentcore.changes import Blob, Conversation
-from agentcore.events import EngineEvent
+from agentcore.events import CallOpened, EngineEvent
 from agentcore.ids import EngineName, SessionId, TaskId, TenantId
 from agentcore.instances import Instance
 from agentcore.messages import Message
+from agentcore.task import TaskParams
 
 
 @frozen(kw_only=True)
@@ -32,6 +33,14 @@ class Abilities:
     context_tokens: int = 150_000  #: What it can be shown of a conversation.
     pure_until_tool: bool = True  #: Acts by nothing but the calls it says, each said before it is made.
     stop_grace_s: float = 0.0  #: After ``Run.interrupt``, it may end by itself for so long; 0: it is cancelled.
+
+
+@frozen(kw_only=True)
+class Plan:
+    """The first call of a run, ready to be sent."""
+
+    opened: CallOpened  #: What is announced, and what the run says first.
+    prepared: Any = field(repr=False)  #: The engine's own; it is given back with the request.
 
 
 @frozen(kw_only=True)
@@ -54,6 +63,7 @@ class EngineRequest:
     deadline: datetime | None = None  #: Of the task.
     resume: Conversation | None = None  #: Of an engine that keeps conversations.
     untold: tuple[Message, ...] = ()  #: Rendered; the messages that *resume* does not know.
+    plan: Plan | None = None  #: What the engine has planned for this very request; its call is on record.
 
 
 class Run(Protocol):
@@ -88,6 +98,29 @@ class Engine(Protocol):
 
     def run(self, request: EngineRequest) -> AbstractAsyncContextManager[Run]:
         """Answer *request*; leaving the context stops the engine, within its own bounded grace."""
+
+
+Foresight = Callable[[EngineRequest], Plan | None]
+
+
+class Foresees(Protocol):
+    """What an engine may promise besides: to know its first call before it is run.
+
+    That call goes on record in the transaction that begins the task, and may be sent as soon as the engine is run.
+    """
+
+    async def foresee(self, tenant: TenantId, params: TaskParams) -> Foresight | None:
+        """Return what plans the run of a request; None if nothing can be said now.
+
+        Quick, because the prompt is not accepted yet, and without effect, because it may be refused.  What is returned
+        answers at once, has no effect either, and may say None, too.  The run of a request that has its plan begins
+        with the plan's ``opened``.
+        """
+
+
+def foreseeing(engine: Engine) -> Foresees | None:
+    """Return *engine* if it foresees; a look at its protocol would take as long as all that follows."""
+    return cast("Foresees", engine) if hasattr(engine, "foresee") else None
 
 
 @frozen(kw_only=True)

@@ -17,8 +17,10 @@ import structlog
 from anyio import CancelScope
 from attrs import define, evolve, field
 
+from agentcore.announcing import Announcement
 from agentcore.changes import Changes
 from agentcore.commands import Command, HandBack
+from agentcore.engine import EngineRequest
 from agentcore.errors import StoreUnavailable, TaskNotFound
 from agentcore.events import Ended
 from agentcore.follow import Live
@@ -46,6 +48,7 @@ class Lane:
     reading: Reading | None = None
     users: int = 0  #: Who holds it; at zero it is forgotten, because the store has all that it knows.
     _lock: anyio.Lock = field(factory=lambda: anyio.Lock(fast_acquire=True))
+    _unsent: TaskId | None = None  # begun here in a step whose answer was lost: its engine was never run
 
     def __enter__(self) -> "Lane":
         """Hold it."""
@@ -74,9 +77,11 @@ class Lane:
                 answer, changes = await decide()
                 try:
                     with CancelScope(shield=True):  # a caller that goes away leaves nothing half done
-                        grant = await self._put(changes, submits=submits) if changes.is_durable else None
+                        grant = request = None
+                        if changes.is_durable:
+                            grant, request = await self._put(changes, submits=submits)
                         if grant is not None:
-                            self._drive(grant)
+                            self._drive(grant, request)
                         else:
                             self.__enter__()  # _follow_up holds the lane, from now on and not only from when it runs
                             self.house.spawn(self._follow_up)
@@ -119,29 +124,36 @@ class Lane:
         finally:
             self._lock.release()
 
-    async def _put(self, changes: Changes, *, submits: bool) -> Grant | None:
-        """Store what a caller asks, and when the answer is lost look whether it was stored."""
-        monotonic = self.house.clock.monotonic
+    async def _put(self, changes: Changes, *, submits: bool) -> tuple[Grant | None, EngineRequest | None]:
+        """Store what a caller asks, and when the answer is lost look whether it was stored.
+
+        Returns what is to be driven, if it was begun, and what its engine is to be run with, if that is known.
+        """
+        house, monotonic = self.house, self.house.clock.monotonic
         grant: Grant | None = None
+        announced: Announcement | None = None
         began = monotonic()
         try:
             if submits and self._may_begin():
                 try:
-                    most = await self.house.quotas.may_run(self.tenant)
-                    committed, grant = await self.house.leases.submit(changes, self.house.node, most)
+                    most = await house.quotas.may_run(self.tenant)
+                    made = next(task for task in changes.tasks if task.version == 1)
+                    announced = await Announcement.of(house, made)
+                    committed, grant = await house.leases.submit(changes, house.node, most, announced)
                 finally:
                     if grant is None:
-                        self.house.gate.turn_back()
+                        house.gate.turn_back()
             else:
-                committed = await self.house.store.commit(changes)
+                committed = await house.store.commit(changes)
         except StoreUnavailable:
             await anyio.sleep(RETRY_S)
             if not await self._is_stored(changes):
                 raise
+            self._unsent = made.id if announced is not None else None
             committed = Committed()  # its entries are told by the next look at the heads of the logs
-        self.house.observers.committed(changes, monotonic() - began)
+        house.observers.committed(changes, monotonic() - began)
         self._tell(committed)
-        return grant
+        return grant, announced.request if announced is not None else None
 
     def _may_begin(self) -> bool:
         house = self.house
@@ -204,6 +216,9 @@ class Lane:
         if not grant.is_takeover:
             self._drive(grant)
             return False
+        if grant.lease.task_id == self._unsent and grant.turn.task.attempt == 1:
+            # Its beginning was stored here and nobody heard of it, so that its engine was never run.
+            grant = evolve(grant, turn=grant.turn.unsent())
         self.house.observers.took(grant)
         reading = Reading.granted(self.house, self._lock, grant)
         command = grant.turn.due(self.house.clock.now(), reading=False)
@@ -213,11 +228,11 @@ class Lane:
             await reading.move(_while_due(command, reading=False))
         return True
 
-    def _drive(self, grant: Grant) -> None:
-        """Begin to read the engine of what was taken."""
+    def _drive(self, grant: Grant, request: EngineRequest | None = None) -> None:
+        """Begin to read the engine of what was taken; *request*: what it is run with, if that was prepared."""
         self._tell(Committed(entries=grant.entries))
         self.house.observers.took(grant)
-        self.reading = reading = Reading.granted(self.house, self._lock, grant)
+        self.reading = reading = Reading.granted(self.house, self._lock, grant, request)
         if grant.turn.reply is not None:  # it came while nobody drove the task: nothing is asked again
             reading.stop(Ended())
         self.__enter__()  # _read holds the lane, from now on and not only from when it first runs

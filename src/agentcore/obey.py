@@ -141,8 +141,9 @@ def _recover(turn: Turn, at: datetime, lost: TaskFailed | None) -> tuple[Turn, C
 
 
 def _has_done_nothing(turn: Turn) -> bool:
-    """Tell whether no call was begun and nothing was said, so that running again costs and doubles nothing."""
-    return not turn.calls and not turn.said and turn.messages <= 1
+    """Tell whether no call was made and nothing was said, so that running again costs and doubles nothing."""
+    is_unsent = turn.calls == 1 and turn.call is not None and not turn.call.is_sent
+    return (is_unsent or not turn.calls) and not turn.said and turn.messages <= 1
 
 
 def _is_pure(turn: Turn) -> bool:

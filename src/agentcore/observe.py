@@ -8,6 +8,7 @@ same is counted, and neither heard nor a reason to fail.
 """
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import Protocol, TypeVarTuple
 
 import structlog
@@ -16,6 +17,7 @@ from attrs import define, field
 from agentcore.changes import Changes
 from agentcore.ports import Grant
 from agentcore.task import Task
+from agentcore.usage import OpenCall
 
 log = structlog.get_logger("agentcore.observe")
 Ts = TypeVarTuple("Ts")
@@ -29,6 +31,9 @@ class Observer(Protocol):
 
     def took(self, grant: Grant) -> None:
         """Hear that this node drives a task from now on: an attempt begins, or a lost one is taken over."""
+
+    def called(self, task: Task, call: OpenCall, at: datetime) -> None:
+        """Hear that a call is made now that was stored with the beginning of its task; of others the commit tells."""
 
     def spoke(self, task: Task, seconds: float) -> None:
         """Hear that an attempt has told its first text, so long after its prompt was accepted."""
@@ -50,6 +55,11 @@ class Observers:
         """Pass it on."""
         for observer in self.observers:
             self._safely(observer.took, grant)
+
+    def called(self, task: Task, call: OpenCall, at: datetime) -> None:
+        """Pass it on."""
+        for observer in self.observers:
+            self._safely(observer.called, task, call, at)
 
     def spoke(self, task: Task, seconds: float) -> None:
         """Pass it on."""

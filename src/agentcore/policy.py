@@ -37,6 +37,8 @@ class Policy:
 
     def of(self, tenant: TenantId) -> "Policy":
         """Return the policy of one tenant."""
+        if not self.tenants and not self.own:
+            return self
         return evolve(self, own=self.tenants.get(tenant, {}), tenants={})
 
     def rule(self, tool: str) -> Rule:

@@ -270,6 +270,10 @@ class Store(Books, Protocol):
         """Return if the store answers, and is what this release needs; raises StoreUnavailable, SchemaOutdated."""
 
 
+# What else is stored with the beginning of a task: asked about the turn that has begun, and what it is shown.
+Also = Callable[[Turn, Sequence[Message]], tuple[Turn, Changes]]
+
+
 class Leases(Protocol):
     """Who drives what; times by the store's clock."""
 
@@ -288,11 +292,17 @@ class Leases(Protocol):
         driven already is taken over all the same.
         """
 
-    async def submit(self, changes: Changes, node: NodeId, most: int | None = None) -> tuple[Committed, Grant | None]:
+    async def submit(
+        self, changes: Changes, node: NodeId, most: int | None = None, also: Also | None = None
+    ) -> tuple[Committed, Grant | None]:
         """Store *changes*, which queue one new task, and begin that at once if nothing is in its way.
 
         As ``commit`` and then ``take`` do, in one transaction; raises what ``commit`` raises.  None: the task waits,
         because its session has another open one, or its tenant runs *most* or might, others being begun just now.
+
+        What *also* adds to the ledger is stored in the same transaction, and the turn that it makes is granted; it is
+        asked only if the task is begun, with what ``history`` says for it, under the store's locks and so often as the
+        transaction is tried: so it does nothing, and at once.
         """
 
     async def renew(self, leases: Sequence[Lease]) -> Mapping[TaskId, tuple[Lease, int]]:

@@ -23,7 +23,7 @@ from attrs import define, evolve, field
 from agentcore.briefing import engine_request
 from agentcore.changes import Changes, Said
 from agentcore.commands import Cancel, HandBack, Recover
-from agentcore.engine import Run
+from agentcore.engine import EngineRequest, Run
 from agentcore.errors import ContextTooLarge, EngineFailed, StoreUnavailable, TaskConflict
 from agentcore.events import ApprovalRequired, Broke, CallOpened, Ended, EngineEvent, Finished, ToolUse
 from agentcore.follow import Live
@@ -60,6 +60,7 @@ class Reading:
     after: int  #: seq of the last event that its driver has logged.
     heard_at: float  #: Monotonic seconds at which the engine last said something.
     history: Sequence[Message] | None = None  #: Of the session, if it was read along.
+    request: EngineRequest | None = None  #: What its engine is run with, if that was prepared already.
     run: Run | None = None
     last: LastWord = Ended()
     stopped_at: float | None = None  #: Monotonic seconds.
@@ -74,11 +75,12 @@ class Reading:
     _scope: CancelScope = field(factory=CancelScope)
 
     @classmethod
-    def granted(cls, house: House, lock: anyio.Lock, grant: Grant) -> "Reading":
+    def granted(cls, house: House, lock: anyio.Lock, grant: Grant, request: EngineRequest | None = None) -> "Reading":
         """Begin with what was taken."""
         since = grant.entries[0].seq if grant.entries else 0
         after = grant.entries[-1].seq if grant.entries else 0
-        return cls(house, lock, grant.turn, grant.lease, since, after, house.clock.monotonic(), grant.history)
+        heard_at = house.clock.monotonic()
+        return cls(house, lock, grant.turn, grant.lease, since, after, heard_at, grant.history, request)
 
     @property
     def session_id(self) -> SessionId:
@@ -174,8 +176,11 @@ class Reading:
         try:
             engine = self.house.engines.named(task.engine)
             self._grace_s = engine.abilities.stop_grace_s
-            request = await self._patiently(partial(engine_request, self.house.store, engine, self.turn, self.history))
-            self.history = None
+            request = self.request
+            if request is None:
+                asked = partial(engine_request, self.house.store, engine, self.turn, self.history)
+                request = await self._patiently(asked)
+            self.history = self.request = None
             async with engine.run(request) as run:
                 self.run = run
                 async for event in run:
@@ -200,12 +205,15 @@ class Reading:
             if self.is_over:
                 self.house.counts.late += not isinstance(event, Ended)
                 return False
-            if isinstance(event, CallOpened | ToolUse | ApprovalRequired) and self.turn.call is None and self._is_spent:
+            call, paid = self.turn.call, self.turn.usage
+            is_between = call is None or not call.is_sent
+            if isinstance(event, CallOpened | ToolUse | ApprovalRequired) and is_between and self._is_spent:
                 await self._stop_spending()
                 return not self.is_over
-            paid = self.turn.usage
             if not await self.move(self._heard(event)) and isinstance(event, Finished | Broke):
                 self.last = event  # it is still the truth, if nobody else has ended the task before the store is back
+            if call is not None and call.is_sent is not (self.turn.call or call).is_sent:
+                self.house.observers.called(self.turn.task, call, self.house.clock.now())
             if self.turn.usage is not paid:
                 self.house.quotas.spend(self.lease.tenant_id, paid, self.turn.usage)
                 if self.turn.acting and self._is_spent:  # it goes on, so what comes next is not begun

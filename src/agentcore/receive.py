@@ -102,6 +102,12 @@ def receive(turn: Turn, event: EngineEvent, at: datetime) -> tuple[Turn, Changes
             assert_never(event)
 
 
+def announce(turn: Turn, event: CallOpened, at: datetime) -> tuple[Turn, Changes]:
+    """Put the first call of an attempt on record before its engine is run: it is sent when the engine says it."""
+    turn, changes = _call_opened(turn, event, at)
+    return turn.unsent(), changes
+
+
 def _block_ended(turn: Turn, signature: str | None, at: datetime) -> tuple[Turn, Changes]:
     if not signature:  # nothing to remember: what was said becomes durable when it is time, or with what comes next
         return turn, turn.nothing(at)
@@ -167,6 +173,8 @@ def _conversation(turn: Turn, event: Resumable) -> Conversation:
 def _call_opened(turn: Turn, event: CallOpened, at: datetime) -> tuple[Turn, Changes]:
     if turn.task.is_remote and turn.call is not None:  # asked again under the same key: it is still the one call
         return turn, turn.nothing(at)
+    if turn.call is not None and not turn.call.is_sent and _is_said(turn.call, event):
+        return evolve(turn, call=evolve(turn.call, is_sent=True)), turn.nothing(at)
     turn, changes = turn.checkpoint(at)
     turn, settled = ending.settle_call(turn, at, Outcome.COMPLETED)  # one that the engine forgot to close
     number = turn.calls + 1
@@ -175,6 +183,10 @@ def _call_opened(turn: Turn, event: CallOpened, at: datetime) -> tuple[Turn, Cha
     ledger = Ledger(task_id=turn.task.id, engine=turn.task.engine, begun=(call,))
     changes = changes.plus(settled)
     return evolve(turn, call=call, calls=number), evolve(changes, ledgers=(*changes.ledgers, ledger))
+
+
+def _is_said(call: OpenCall, event: CallOpened) -> bool:
+    return (call.model, call.input_tokens, call.price) == (event.model, event.input_tokens, event.price)
 
 
 def _call_counted(turn: Turn, event: CallCounted, at: datetime) -> tuple[Turn, Changes]:

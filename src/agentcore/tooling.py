@@ -6,11 +6,11 @@ Law: a docstring here is a contract.  A model wants calls and makes none; a tool
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from attrs import field, frozen
 
-from agentcore.engine import Abilities, EngineRequest
+from agentcore.engine import Abilities, EngineRequest, Plan
 from agentcore.events import BlockEnded, CallClosed, CallCounted, CallOpened, TextDelta, ThinkingDelta
 from agentcore.ids import EngineName, SessionId, TaskId
 
@@ -90,6 +90,21 @@ class Model(Protocol):
         the event after CallOpened is asked for.  The end of the iteration is the end of the turn; calls are wanted
         before it.  Raises EngineFailed for what it can name.
         """
+
+
+class Planning(Protocol):
+    """What a model may promise besides: to know its call before it makes it."""
+
+    def plan(self, request: EngineRequest, tools: Sequence[Tool]) -> Plan | None:
+        """Say, at once and without effect, what ``answer`` will ask; None if that has to be waited for.
+
+        ``answer`` of the same request with this plan begins with the plan's ``opened``.
+        """
+
+
+def planning(model: Model) -> Planning | None:
+    """Return *model* if it plans."""
+    return cast("Planning", model) if hasattr(model, "plan") else None
 
 
 @frozen

@@ -21,7 +21,7 @@ from attrs import define, evolve, field
 
 from agentcore.approval import Approval, input_hash
 from agentcore.calls import Call, Transcript
-from agentcore.engine import Abilities, EngineRequest
+from agentcore.engine import Abilities, EngineRequest, Foresight, Plan
 from agentcore.events import (
     ApprovalRequired,
     Broke,
@@ -32,10 +32,10 @@ from agentcore.events import (
     ToolResult,
     ToolUse,
 )
-from agentcore.ids import ApprovalId, EngineName
+from agentcore.ids import ApprovalId, EngineName, TenantId
 from agentcore.policy import Policy, Rule
-from agentcore.task import Decision, ErrorCode
-from agentcore.tooling import NO_TOOL, Model, Tool, Toolbox, ToolCall, ToolOutput, WantedCall
+from agentcore.task import Decision, ErrorCode, TaskParams
+from agentcore.tooling import NO_TOOL, Model, Tool, Toolbox, ToolCall, ToolOutput, WantedCall, planning
 from agentcore.usage import Outcome
 
 log = structlog.get_logger("agentcore.toolloop")
@@ -62,16 +62,12 @@ class ToolLoop:
     now: Callable[[], datetime]
     new_id: Callable[[], str]
     call_s: float = CALL_S  #: Seconds that one call may take.
+    _abilities: tuple[Abilities, Abilities] | None = field(default=None, init=False)  # the model's, and what they make
 
     @property
     def name(self) -> EngineName:
         """The model's name."""
         return self.model.name
-
-    @property
-    def abilities(self) -> Abilities:
-        """What the model can do; whoever can use tools can be made to ask."""
-        return evolve(self.model.abilities, approvals=self.model.abilities.tools)
 
     @asynccontextmanager
     async def run(self, request: EngineRequest) -> AsyncIterator["LoopRun"]:
@@ -87,12 +83,33 @@ class ToolLoop:
         if failure is not None:
             raise failure
 
-    async def offered(self, request: EngineRequest) -> Sequence[Tool]:
-        """Return the tools that *request* has."""
-        if not self.model.abilities.tools or request.allowed_tools == ():
+    @property
+    def abilities(self) -> Abilities:
+        """What the model can do; whoever can use tools can be made to ask."""
+        own = self.model.abilities
+        if self._abilities is None or self._abilities[0] is not own:
+            self._abilities = (own, evolve(own, approvals=own.tools))
+        return self._abilities[1]
+
+    async def offered(self, tenant: TenantId, allowed: tuple[str, ...] | None) -> Sequence[Tool]:
+        """Return the tools that a request of *tenant* has."""
+        if not self.model.abilities.tools or allowed == ():
             return ()
-        policy = self.policy.of(request.tenant_id)
-        return [tool for tool in await self.toolbox.tools() if policy.allows(tool.name, request.allowed_tools)]
+        policy = self.policy.of(tenant)
+        return [tool for tool in await self.toolbox.tools() if policy.allows(tool.name, allowed)]
+
+    async def foresee(self, tenant: TenantId, params: TaskParams) -> Foresight | None:
+        """Plan with the tools that there are now; the run keeps to them."""
+        model = planning(self.model)
+        if model is None:
+            return None
+        tools = await self.offered(tenant, params.allowed_tools)
+
+        def plan(request: EngineRequest) -> Plan | None:
+            found = model.plan(request, tools)
+            return Plan(opened=found.opened, prepared=(tools, found)) if found is not None else None
+
+        return plan
 
 
 @define(eq=False)
@@ -123,16 +140,22 @@ class _Rounds:
 
     async def say(self) -> AsyncGenerator[EngineEvent, None]:
         loop, request = self.loop, self.request
-        self.tools = await loop.offered(request)
+        plan: Plan | None = None
+        if request.plan is not None:
+            self.tools, plan = request.plan.prepared
+        else:
+            self.tools = await loop.offered(request.tenant_id, request.allowed_tools)
         talk = Transcript.of(request, loop.new_id)
         # An outer generator that is closed closes nothing inside it; so each inner one is closed by hand.
-        async with aclosing(self._make(talk, [self._decided(approval) for approval in talk.undone])) as made:
-            async for event in made:
-                yield event
+        if talk.undone:
+            async with aclosing(self._make(talk, [self._decided(approval) for approval in talk.undone])) as made:
+                async for event in made:
+                    yield event
         for number in range(request.turns + 1, request.max_turns + 1):
             wanted: list[WantedCall] = []
             closed: CallClosed | None = None  # held back as long as it may be the last
-            async with loop.model.answer(evolve(request, messages=talk.messages), self.tools) as turn:
+            shown, plan = evolve(request, messages=talk.messages, plan=plan), None
+            async with loop.model.answer(shown, self.tools) as turn:
                 async for said in turn:
                     if closed is not None:  # something follows it
                         yield closed

@@ -171,6 +171,10 @@ class Turn:
         session = self.session.touched(at, SessionStatus.ACTIVE)
         return evolve(turn, session=session), evolve(changes, session=session)
 
+    def unsent(self) -> "Turn":
+        """Know of its open call, if it has one, that it was not made."""
+        return evolve(self, call=evolve(self.call, is_sent=False)) if self.call is not None else self
+
     def due(self, at: datetime, *, reading: bool) -> Command | Stop | None:
         """Say what the driver must do now; *reading*: whether it reads the task's engine."""
         task = self.task

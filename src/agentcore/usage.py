@@ -98,9 +98,12 @@ class OpenCall:
     price: Price | None = None  #: As it was when the call began; None: nobody knows one.
     counted: Usage | None = None  #: What the provider has counted so far; lost with its node, unlike the rest.
     provider_message_id: str | None = None  #: The same.
+    is_sent: bool = True  #: Its driver does not know better; the same.
 
     def estimate(self, chars: int) -> Usage:
         """Return what the call is billed if its end is not heard, after *chars* characters of answer."""
+        if not self.is_sent:
+            return Usage(model=self.model, cost_usd=Decimal(0) if self.price else None)
         counted = self.counted or Usage(model=self.model, input_tokens=self.input_tokens)
         output = max(counted.output_tokens, estimated_output(chars))
         usage = evolve(counted, output_tokens=output, fidelity=Fidelity.ESTIMATED)

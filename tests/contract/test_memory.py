@@ -92,6 +92,7 @@ class TestMemoryBus(BusContract):
 class TestScriptedEngine(EngineContract):
     TOOL_PROMPT = '[[tool:look:{"at": 1}]] [[say:so]]'
     ASK_PROMPT = '[[ask:rm:{"path": "x"}]] [[say:so]]'
+    FORESEES = True
 
     def effects(self, engine: Engine) -> int:
         assert isinstance(engine, ScriptedEngine)

@@ -11,11 +11,11 @@ from agentcore.commands import Cancel, Decide, Expire, HandBack, Recover
 from agentcore.errors import ApprovalConflict
 from agentcore.events import CallClosed, CallOpened, Ended, EngineEvent, Finished, TextDelta, ToolUse
 from agentcore.obey import obey
-from agentcore.receive import receive
+from agentcore.receive import announce, receive
 from agentcore.task import Decision, ErrorCode, OnCrash, StopCode, TaskRequeued, TaskStatus
 from agentcore.testing.making import a_prompt, a_session, an_approval, now
 from agentcore.turn import Turn
-from agentcore.usage import Usage
+from agentcore.usage import Outcome, Usage
 
 AT = now()
 ASKED = an_approval(expires_in_s=300)
@@ -95,6 +95,18 @@ def test_what_was_done_is_not_done_twice_without_leave(done: tuple[EngineEvent, 
     assert obey(after(), Recover(), AT)[0].task.status is TaskStatus.QUEUED
     assert obey(after(*done), Recover(), AT)[0].task.error_code is ErrorCode.NODE_LOST
     assert obey(after(*done, on_crash=OnCrash.RESUME), Recover(), AT)[0].task.status is TaskStatus.QUEUED
+
+
+def test_a_call_that_was_announced_and_not_made_is_nothing_done() -> None:
+    turn, _ = announce(after(), OPENED, AT)
+    for command in (HandBack(), Recover()):
+        again, changes = obey(turn, command, AT)
+        assert again.task.status is TaskStatus.QUEUED
+        ((record,),) = (ledger.settled for ledger in changes.ledgers)
+        assert (record.key, record.usage.total_tokens, record.outcome) == ("1:1", 0, Outcome.CANCELLED)
+    assert obey(receive(turn, OPENED, AT)[0], Recover(), AT)[0].task.error_code is ErrorCode.NODE_LOST
+    assert obey(evolve(turn, calls=2), Recover(), AT)[0].task.error_code is ErrorCode.NODE_LOST  # another was made
+    assert obey(evolve(turn, call=None), Recover(), AT)[0].task.error_code is ErrorCode.NODE_LOST  # it was closed
 
 
 def test_a_message_alone_is_something_done() -> None:

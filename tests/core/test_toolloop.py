@@ -10,13 +10,14 @@ import pytest
 from attrs import define, evolve, field
 
 from agentcore.approval import Approval, input_hash
-from agentcore.engine import Abilities, EngineRequest
+from agentcore.engine import Abilities, EngineRequest, Plan
 from agentcore.errors import EngineFailed
 from agentcore.events import (
     ApprovalRequired,
     BlockEnded,
     Broke,
     CallClosed,
+    CallOpened,
     EngineEvent,
     Finished,
     Suspended,
@@ -28,7 +29,7 @@ from agentcore.events import (
 from agentcore.ids import ApprovalId, EngineName, TenantId
 from agentcore.messages import Message, Role, TextPart, ThinkingPart, ToolResultPart, ToolUsePart
 from agentcore.policy import Policy, Rule
-from agentcore.task import Decision, ErrorCode
+from agentcore.task import Decision, ErrorCode, TaskParams
 from agentcore.testing.contracts.engine import a_request
 from agentcore.testing.making import TENANT, an_id, now
 from agentcore.tooling import ModelEvent, Tool, Toolboxes, ToolCall, ToolOutput, WantedCall
@@ -72,6 +73,25 @@ class Told:
                 yield event
 
         yield said()
+
+
+@define(eq=False)
+class Planner(Told):
+    """A model that knows what it will ask."""
+
+    planned: list[EngineRequest] = field(factory=list)
+    given: list[Plan | None] = field(factory=list)
+
+    def plan(self, request: EngineRequest, tools: Sequence[Tool]) -> Plan | None:
+        self.planned.append(request)
+        opened = CallOpened(model="m", input_tokens=len(tools))
+        return Plan(opened=opened, prepared=request) if request.model != "unknown" else None
+
+    @asynccontextmanager
+    async def answer(self, request: EngineRequest, tools: Sequence[Tool]) -> AsyncIterator[AsyncIterator[ModelEvent]]:
+        self.given.append(request.plan)
+        async with Told.answer(self, request, tools) as said:
+            yield said
 
 
 @define(eq=False)
@@ -130,6 +150,29 @@ async def heard(loop: ToolLoop, request: EngineRequest | None = None) -> list[En
 
 def results(said: Sequence[EngineEvent]) -> dict[str, str]:
     return {event.tool_use_id: event.output for event in said if isinstance(event, ToolResult)}
+
+
+async def test_a_plan_is_for_the_first_turn_and_for_the_tools_that_it_names() -> None:
+    loop, _, _ = a_loop()
+    params = TaskParams(system_prompt="")
+    assert await loop.foresee(TENANT, params) is None  # a model that cannot say
+    model = Planner([[wants("1"), CLOSED], [CLOSED]])
+    loop.model = model
+    foresight = await loop.foresee(TENANT, params)
+    assert foresight is not None
+    assert foresight(a_task(model="unknown")) is None
+    plan = foresight(a_task())
+    assert plan is not None
+    assert plan.opened == CallOpened(model="m", input_tokens=1)
+    without = await loop.foresee(TENANT, evolve(params, allowed_tools=()))
+    assert without is not None
+    bare = without(a_task())
+    assert bare is not None
+    assert bare.opened == CallOpened(model="m", input_tokens=0)
+    loop.toolbox = Toolboxes()  # its tools are gone meanwhile, and what was planned is still what is said
+    await heard(loop, a_task(plan=plan))
+    assert [given and given.prepared for given in model.given] == [model.planned[1], None]
+    assert model.offered == ["t.do"]
 
 
 async def test_a_call_is_on_record_before_it_is_made() -> None:

@@ -10,13 +10,14 @@ from attrs import evolve
 from tests.support.acting import RULES, Effects
 
 from agentcore.changes import Blob
-from agentcore.engine import Engine, EngineRequest
+from agentcore.engine import Engine, EngineRequest, foreseeing
 from agentcore.errors import EngineFailed
 from agentcore.events import BlockEnded, CallClosed, CallOpened, EngineEvent, Finished, TextDelta, ThinkingDelta
 from agentcore.messages import FilePart, TextPart
-from agentcore.task import ErrorCode
+from agentcore.task import ErrorCode, TaskParams
 from agentcore.testing.contracts import EngineContract
 from agentcore.testing.contracts.engine import a_request, calls_in
+from agentcore.testing.making import TENANT
 from agentcore.usage import Fidelity, Outcome
 from agentcore_adapters.engines.catalog import Equipment
 from agentcore_adapters.engines.claude_api import ClaudeModel
@@ -67,6 +68,7 @@ class TestApiEngines(EngineContract):
     TOOL_PROMPT = '[[tool:t__look:{"at": "x"}]][[tool:t__look:{"at": "y"}]][[after:so]]'
     ASK_PROMPT = '[[tool:t__note:{"text": "x"}]][[tool:t__note:{"text": "y"}]][[after:so]]'
     ASKS = 2
+    FORESEES = True
     seen: Effects
 
     @pytest.fixture(params=["claude_api", "openai"])
@@ -87,6 +89,25 @@ async def test_system_prompt_and_history_reach_the_provider(engine: Engine, prov
     roles = [message["role"] for message in body["messages"] if message["role"] != "system"]
     assert roles == ["user", "assistant", "user"]
     assert "answered" in str(body["messages"])
+
+
+async def test_what_is_planned_is_what_is_sent(engine: Engine, provider: StubProvider) -> None:
+    able = foreseeing(engine)
+    assert able is not None
+    params = TaskParams(system_prompt="Be brief.")
+    request = a_request("first", "answered", "second [[say:ok]]")
+    foresight = await able.foresee(TENANT, params)
+    assert foresight is not None
+    assert foresight(request) is None  # its client is not made yet, which takes a while
+    await answer(engine, request=request)
+    plan = foresight(request)
+    assert plan is not None
+    assert foresight(evolve(request, model="nobody has asked what it costs")) is None
+    assert text_of(await answer(engine, request=evolve(request, plan=plan))) == "ok"
+    planned, unplanned = provider.calls[-1].body, provider.calls[-2].body
+    assert planned == unplanned == plan.prepared[1].prepared
+    other = evolve(a_request("other [[say:not]]"), plan=plan)  # what is sent is what was announced, and nothing else
+    assert text_of(await answer(engine, request=other)) == "ok"
 
 
 async def test_thinking_comes_before_the_answer(engine: Engine) -> None:

@@ -62,16 +62,21 @@ DOMAIN: Mapping[str, tuple[Look, ...]] = {
 STORES: Mapping[str, tuple[Look, ...]] = {
     **dict.fromkeys(("memory/state", "memory/store", "memory/leases", "memory/books"), (MEMORY, SEEDS)),
     **dict.fromkeys(
-        (f"postgres/{name}" for name in ("writer", "leases", "lines", "flusher", "store", "books", "connection")),
+        (
+            f"postgres/{name}"
+            for name in ("writer", "values", "leases", "lines", "flusher", "store", "books", "connection")
+        ),
         (POSTGRES,),
     ),
     "postgres/pooler": (POOLER,),
     "postgres/presence": (PRESENCE,),
-    "postgres/statements": (POSTGRES, MAINTENANCE),
+    **dict.fromkeys(("postgres/statements", "postgres/book_statements"), (POSTGRES, MAINTENANCE)),
     "postgres/errors": (GUARDS,),
 }
 SHELL: Mapping[str, tuple[Look, ...]] = {
-    **dict.fromkeys(("lane", "lanes", "reading", "pulse", "asking", "gate", "quotas", "lines"), (BY_HAND, SEEDS)),
+    **dict.fromkeys(
+        ("announcing", "lane", "lanes", "reading", "pulse", "asking", "gate", "quotas", "lines"), (BY_HAND, SEEDS)
+    ),
     "node": (BY_HAND, SEEDS, NODES),
     "runtime": (BY_HAND, SEEDS, REMOTE, VOICE),
     "voice": (BY_HAND, VOICE),
@@ -146,7 +151,7 @@ def _of_module(module: str, looks: tuple[Look, ...]) -> Iterator[Mutant]:
         edits += tables.edits(source)
     if module.endswith(".errors"):
         edits += _rows(source, "BY_CONSTRAINT")
-    if module.endswith(".statements"):
+    if module.endswith("statements"):
         edits += _statements(source)
     edits += [("", plant.what, _replaced(source, plant)) for plant in PLANTS if plant.module == module]
     home = module.removeprefix("agentcore_adapters.").removeprefix("agentcore.")

@@ -29,7 +29,7 @@ REDUNDANT: Mapping[str, str] = {
     "postgres.writer _put_task: without task.driven in task.driven and take is not None": (
         "Only a task that begins is taken, and what begins is driven."
     ),
-    "postgres.writer _put_rest: always if call.price": "The JSON of no price is read back as no price.",
+    "postgres.values call: always if opened.price": "The JSON of no price is read back as no price.",
     "postgres.leases PostgresLeases._take: without row['completed_at'] is not None in row is None or "
     "row['completed_at'] is not None": "The session's lock, taken before, keeps the task from ending meanwhile.",
     "postgres.leases PostgresLeases._take: without row['lease_owner'] is not None in row['lease_owner'] == node or "
@@ -67,7 +67,7 @@ REDUNDANT: Mapping[str, str] = {
     "postgres.statements WAITING: without lease_owner IS NOT NULL": (
         "Without an owner there is no time that could be over: task_lease_is_whole."
     ),
-    "postgres.statements DELIVERED: without delivered_at IS NULL": "What is delivered twice is delivered.",
+    "postgres.book_statements DELIVERED: without delivered_at IS NULL": "What is delivered twice is delivered.",
     "remote Remote._proved: never if tenant_id is None": "For the type checker: nobody's task is not found.",
     "remote Remote._proved: without task.session_id != session_id in task.session_id != session_id or "
     "task.params.instance is None": "The signature is over both ids, and we have signed none that do not belong.",

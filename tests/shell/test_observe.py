@@ -1,5 +1,7 @@
 """Who watches hears of what was stored: all of it, once, in order, and is never in the way."""
 
+from datetime import UTC, datetime
+
 import anyio
 import anyio.lowlevel
 import pytest
@@ -14,6 +16,7 @@ from agentcore.lane import Lane
 from agentcore.observe import Observers
 from agentcore.ports import Committed, Grant, Lease
 from agentcore.task import Task, TaskCompleted
+from agentcore.usage import OpenCall
 
 pytestmark = pytest.mark.anyio
 bench = the_bench
@@ -26,6 +29,7 @@ class Watcher:
     raises: bool = False
     commits: list[Changes] = field(factory=list)
     grants: list[Grant] = field(factory=list)
+    calls: list[OpenCall] = field(factory=list)
     first: list[float] = field(factory=list)
 
     def committed(self, changes: Changes, seconds: float) -> None:
@@ -35,6 +39,11 @@ class Watcher:
 
     def took(self, grant: Grant) -> None:
         self.grants.append(grant)
+        self._raise()
+
+    def called(self, task: Task, call: OpenCall, at: datetime) -> None:
+        assert (task.driven, at.tzinfo) == (True, UTC)
+        self.calls.append(call)
         self._raise()
 
     def spoke(self, task: Task, seconds: float) -> None:

@@ -8,15 +8,71 @@ from tests.support.bench import USE, Answering, Asked, Bench, a_bench, the_bench
 from agentcore.changes import Changes
 from agentcore.commands import Cancel, HandBack, Recover
 from agentcore.errors import StoreUnavailable
-from agentcore.events import Broke, Ended, EngineEvent, Finished, TextDelta
+from agentcore.events import Broke, CallOpened, Ended, EngineEvent, Finished, TextDelta
 from agentcore.obey import obey
 from agentcore.ports import Committed, Lease
 from agentcore.reading import IDLE, STUCK_S
-from agentcore.task import TaskStatus
+from agentcore.receive import announce
+from agentcore.task import StopCode, TaskStatus
 from agentcore.testing.making import an_approval
+from agentcore.usage import Usage
 
 pytestmark = pytest.mark.anyio
 bench = the_bench
+
+
+OPENED = CallOpened(model="m", input_tokens=1_000)
+
+
+async def rows(bench: Bench) -> list[tuple[str, int]]:
+    _, ledger = await bench.store.records(bench.reading.lease.tenant_id, [bench.reading.lease.task_id])
+    return [(row.record.key, row.record.usage.input_tokens) for row in ledger]
+
+
+async def announced(bench: Bench) -> None:
+    """Let the task have begun with a call that is announced."""
+    turn, changes = announce(bench.reading.turn, OPENED, bench.clock.now())
+    await bench.store.commit(changes)
+    bench.reading.turn = turn
+
+
+# ---------------------------------------------------------------------------------------------------------- announced
+async def test_a_call_that_was_announced_is_made_without_a_commit(bench: Bench) -> None:
+    await announced(bench)
+    bench.house.store = Answering(bench.store, None)  # type: ignore[assignment]
+    assert await bench.say(OPENED)
+    assert bench.reading.turn.call is not None
+    assert bench.reading.turn.call.is_sent
+
+
+async def test_a_call_that_was_announced_is_not_made_without_trust(bench: Bench) -> None:
+    await announced(bench)
+    bench.reading.lease = evolve(bench.reading.lease, trusted_until=bench.clock.monotonic())
+    assert not await bench.say(OPENED)
+    assert bench.reading.is_muted
+
+
+@pytest.mark.parametrize("made", [False, True])
+async def test_what_is_stopped_before_its_call_is_made_pays_nothing(bench: Bench, made: bool) -> None:
+    await announced(bench)
+    if made:
+        await bench.say(OPENED)
+    await bench.ask()
+    bench.reading.stop(Ended())
+    await bench.reading.end()
+    assert (await bench.task()).status is TaskStatus.CANCELLED
+    assert await rows(bench) == [("1:1", 1_000 * made)]
+
+
+async def test_a_call_that_was_announced_is_not_made_when_the_budget_is_used_up(bench: Bench) -> None:
+    await announced(bench)
+    bench.reading.turn = evolve(bench.reading.turn, usage=Usage(output_tokens=5))
+    task = bench.reading.turn.task
+    bench.reading.turn = evolve(bench.reading.turn, task=evolve(task, params=evolve(task.params, max_output_tokens=5)))
+    await bench.say(OPENED)
+    assert bench.reading.turn.task.stop_code is StopCode.BUDGET
+    await bench.reading.end()
+    assert await rows(bench) == [("1:1", 0)]
 
 
 # ----------------------------------------------------------------------------------------------------------- stopping

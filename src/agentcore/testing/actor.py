@@ -13,7 +13,7 @@ import anyio
 from attrs import define, field
 
 from agentcore.approval import Approval
-from agentcore.engine import Abilities, EngineRequest, EngineState
+from agentcore.engine import Abilities, EngineRequest, EngineState, Foresight, Plan
 from agentcore.errors import EngineFailed, UnknownEngine
 from agentcore.events import (
     ApprovalRequired,
@@ -28,12 +28,13 @@ from agentcore.events import (
     ToolResult,
     ToolUse,
 )
-from agentcore.ids import ApprovalId, EngineName, TaskId
+from agentcore.ids import ApprovalId, EngineName, TaskId, TenantId
 from agentcore.ports import Clock
-from agentcore.task import Decision, ErrorCode
+from agentcore.task import Decision, ErrorCode, TaskParams
 from agentcore.usage import Usage
 
 NAME = EngineName("actor")
+OPENED = CallOpened(model="actor-1", input_tokens=10)
 WORDS = ("well ", "so ", "then ", "🙂", "e\u0301", "\n", "and ", "but ")
 LONG = "x" * 1500
 
@@ -42,7 +43,7 @@ LONG = "x" * 1500
 class Record:
     """What an engine has done for one task."""
 
-    opened: int = 0  #: Calls announced.
+    opened: int = 0  #: Calls announced, or planned to be.
     sent: int = 0  #: Calls really made: each is in the provider's books.
     heard: dict[int, str] = field(factory=dict)  #: Text that was taken in, by attempt.
     running: int = 0  #: Runs that are not over.
@@ -87,8 +88,9 @@ class ActorRun:
                 async for event in self._tool(approval.tool_use_id):
                     yield event
         for turn in range(self.random.randint(1, 3)):
-            self.record.opened += 1
-            yield CallOpened(model="actor-1", input_tokens=10)
+            plan = self.request.plan if not turn else None
+            self.record.opened += plan is None  # what was planned is counted already
+            yield plan.opened if plan is not None else OPENED
             self.record.sent += 1
             message_id = f"{self.request.task_id}:{self.request.attempt}:{turn}"
             async for event in self._speak():
@@ -200,6 +202,17 @@ class Actor:
                     await anyio.sleep(random.choice([0.5, 5.0, 20.0]))
             record.running -= 1
             record.left_at = self.clock.now()
+
+    async def foresee(self, tenant: TenantId, params: TaskParams) -> Foresight | None:  # noqa: ARG002 - a promise
+        """Plan some runs, and others not."""
+
+        def plan(request: EngineRequest) -> Plan | None:
+            if Random(f"{self.seed} {request.messages[-1].text}").random() < 0.3:  # noqa: S311 - a simulation
+                return None
+            self.record_of(request.task_id).opened += 1
+            return Plan(opened=OPENED, prepared=None)
+
+        return plan
 
     def named(self, name: EngineName) -> "Actor":
         """Return itself."""

@@ -21,7 +21,7 @@ import anyio
 from attrs import define, field, frozen
 
 from agentcore.approval import Approval
-from agentcore.engine import Abilities, EngineRequest, EngineState
+from agentcore.engine import Abilities, EngineRequest, EngineState, Foresight, Plan
 from agentcore.errors import EngineFailed, UnknownEngine
 from agentcore.events import (
     ApprovalRequired,
@@ -36,14 +36,15 @@ from agentcore.events import (
     ToolResult,
     ToolUse,
 )
-from agentcore.ids import ApprovalId, EngineName
+from agentcore.ids import ApprovalId, EngineName, TenantId
 from agentcore.messages import FilePart, Role
-from agentcore.task import Decision, ErrorCode
+from agentcore.task import Decision, ErrorCode, TaskParams
 from agentcore.usage import Outcome, Usage
 
 CANARY = "canary: this text of an exception must never be seen by a client"
 MARKER = re.compile(r"\[\[(\w+)(?::((?:[^\]]|\](?!\]))*))?\]\]")
 MODEL = "scripted-1"
+OPENED = CallOpened(model=MODEL, input_tokens=23)
 USAGE = Usage(model=MODEL, input_tokens=23, output_tokens=17, cached_input_tokens=5, reasoning_tokens=3)
 FAR = timedelta(days=3650)
 
@@ -157,8 +158,13 @@ class ScriptedEngine:
     script: Script | None = None
     name: EngineName = EngineName("scripted")
     abilities: Abilities = Abilities(tools=True, approvals=True, attachments=True)
+    foresees: bool = True  #: It knows its first call, as far as that can be known.
     requests: list[EngineRequest] = field(factory=list)
     runs: list[ScriptedRun] = field(factory=list)
+
+    async def foresee(self, tenant: TenantId, params: TaskParams) -> Foresight | None:  # noqa: ARG002 - a promise
+        """Plan what scripts in prompts begin with; of any other script nothing is known."""
+        return (lambda _: Plan(opened=OPENED, prepared=None)) if self.foresees and self.script is None else None
 
     @asynccontextmanager
     async def run(self, request: EngineRequest) -> AsyncIterator[ScriptedRun]:
@@ -188,7 +194,7 @@ def script_of(request: EngineRequest) -> Iterable[Move]:
         yield Stubborn(float(flags["stubborn"]))
     if "refuse_image" in flags and any(isinstance(p, FilePart) for m in request.messages for p in m.parts):
         raise EngineFailed(ErrorCode.EXECUTION_ERROR, "The attachment was refused.", refused_attachments=True)
-    yield CallOpened(model=MODEL, input_tokens=23)
+    yield OPENED
     if "think" in flags:
         yield ThinkingDelta("Let me ")
         yield ThinkingDelta("think.")

@@ -11,7 +11,7 @@ import msgspec
 from attrs import define, evolve, field
 from msgspec import Struct
 
-from agentcore.engine import Abilities, EngineRequest
+from agentcore.engine import Abilities, EngineRequest, Plan
 from agentcore.events import BlockEnded, CallClosed, CallCounted, CallOpened, TextDelta, ThinkingDelta
 from agentcore.ids import EngineName
 from agentcore.messages import (
@@ -25,8 +25,8 @@ from agentcore.messages import (
 )
 from agentcore.task import ErrorCode
 from agentcore.tooling import ModelEvent, Tool
-from agentcore.usage import Fidelity, Outcome, Usage
-from agentcore_adapters.engines.prices import cost_of, price_of
+from agentcore.usage import Fidelity, Outcome, Price, Usage
+from agentcore_adapters.engines.prices import cost_of, price_at_hand, price_of
 from agentcore_adapters.engines.providers import (
     coalesced,
     events,
@@ -133,15 +133,30 @@ class ClaudeModel:
         if self._client is not None:
             await self._client.close()
 
-    async def _say(self, request: EngineRequest, tools: Sequence[Tool]) -> AsyncGenerator[ModelEvent, None]:
+    def plan(self, request: EngineRequest, tools: Sequence[Tool]) -> Plan | None:
+        """Prepare a call; nobody can before the client is made and the model's price was looked up."""
+        try:
+            price = price_at_hand(request.model or self.model, PROVIDER)
+        except LookupError:
+            return None
+        return self._planned(request, tools, price) if self._client is not None else None
+
+    def _planned(self, request: EngineRequest, tools: Sequence[Tool], price: Price | None) -> Plan:
         body = self.body(request, tools)
-        price = await price_of(body["model"], PROVIDER)
+        opened = CallOpened(model=body["model"], input_tokens=request_tokens(body), price=price)
+        return Plan(opened=opened, prepared={**body, "stream": True})
+
+    async def _say(self, request: EngineRequest, tools: Sequence[Tool]) -> AsyncGenerator[ModelEvent, None]:
         client = await self.client()  # before the call is announced: between the two a crash bills what was never sent
-        yield CallOpened(model=body["model"], input_tokens=request_tokens(body), price=price)
+        plan = request.plan
+        if plan is None:
+            price = await price_of(request.model or self.model, PROVIDER)
+            plan = self._planned(request, tools, price)
+        yield plan.opened
         heard = _Heard(Names.of(tools))
         with provider_errors(request):
             try:
-                async with posted(client, "/v1/messages", {**body, "stream": True}) as response:
+                async with posted(client, "/v1/messages", plan.prepared) as response:
                     async with aclosing(events(response, DECODER)) as pieces:
                         async for chunks in pieces:
                             for event in coalesced(chain.from_iterable(map(heard.take, chunks))):
@@ -150,7 +165,7 @@ class ClaudeModel:
                 if heard.has_begun:
                     yield CallClosed(**heard.cut())
                 elif is_refusal(error):
-                    yield CallClosed(usage=Usage(model=body["model"]), outcome=Outcome.FAILED)
+                    yield CallClosed(usage=Usage(model=plan.opened.model), outcome=Outcome.FAILED)
                 raise
         if not heard.is_over:
             if heard.has_begun:

@@ -10,14 +10,14 @@ import msgspec
 from attrs import define, evolve, field
 from msgspec import Struct
 
-from agentcore.engine import Abilities, EngineRequest
+from agentcore.engine import Abilities, EngineRequest, Plan
 from agentcore.events import BlockEnded, CallClosed, CallOpened, TextDelta, ThinkingDelta
 from agentcore.ids import EngineName
 from agentcore.task import ErrorCode
 from agentcore.tooling import ModelEvent, Tool
-from agentcore.usage import FREE, Fidelity, Outcome, Usage
+from agentcore.usage import FREE, Fidelity, Outcome, Price, Usage
 from agentcore_adapters.engines.openai_wire import entries, function, joined
-from agentcore_adapters.engines.prices import cost_of, price_of
+from agentcore_adapters.engines.prices import cost_of, price_at_hand, price_of
 from agentcore_adapters.engines.providers import (
     coalesced,
     events,
@@ -129,13 +129,28 @@ class OpenAiModel:
         if self._client is not None:
             await self._client.close()
 
-    async def _say(self, request: EngineRequest, tools: Sequence[Tool]) -> AsyncGenerator[ModelEvent, None]:
+    def plan(self, request: EngineRequest, tools: Sequence[Tool]) -> Plan | None:
+        """Prepare a call; nobody can before the client is made and the model's price was looked up."""
+        try:
+            price = FREE if self.is_free else price_at_hand(request.model or self.model, PROVIDER)
+        except LookupError:
+            return None
+        return self._planned(request, tools, price) if self._client is not None else None
+
+    def _planned(self, request: EngineRequest, tools: Sequence[Tool], price: Price | None) -> Plan:
         body = self.body(request, tools)
-        tokens = request_tokens(body)
-        price = FREE if self.is_free else await price_of(body["model"], PROVIDER)
+        opened = CallOpened(model=body["model"], input_tokens=request_tokens(body), price=price)
+        return Plan(opened=opened, prepared=body)
+
+    async def _say(self, request: EngineRequest, tools: Sequence[Tool]) -> AsyncGenerator[ModelEvent, None]:
         client = await self.client()  # before the call is announced: between the two a crash bills what was never sent
-        yield CallOpened(model=body["model"], input_tokens=tokens, price=price)
-        heard = _Heard(request, Names.of(tools), Usage(model=body["model"]), tokens)
+        plan = request.plan
+        if plan is None:
+            price = FREE if self.is_free else await price_of(request.model or self.model, PROVIDER)
+            plan = self._planned(request, tools, price)
+        yield plan.opened
+        body, opened = plan.prepared, plan.opened
+        heard = _Heard(request, Names.of(tools), Usage(model=opened.model), opened.input_tokens)
         with provider_errors(request):
             try:
                 async with posted(client, "/chat/completions", body) as response:
@@ -147,7 +162,7 @@ class OpenAiModel:
                 if heard.has_begun:
                     yield CallClosed(usage=heard.bill(), outcome=Outcome.FAILED, provider_message_id=heard.message_id)
                 elif is_refusal(error):
-                    yield CallClosed(usage=Usage(model=body["model"]), outcome=Outcome.FAILED)
+                    yield CallClosed(usage=Usage(model=opened.model), outcome=Outcome.FAILED)
                 raise
         if not heard.is_over:
             if heard.has_begun:

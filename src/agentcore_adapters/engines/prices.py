@@ -27,6 +27,11 @@ async def price_of(model: str, provider: str) -> Price | None:
     return _known[key]
 
 
+def price_at_hand(model: str, provider: str) -> Price | None:
+    """Return what ``price_of`` has said; raises LookupError if it was not asked yet."""
+    return _known[model, provider]
+
+
 def _look_up(model: str, provider: str) -> Price | None:
     kinds = [
         Usage(model=model, input_tokens=SAMPLE),

@@ -4,13 +4,13 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from anyio.lowlevel import checkpoint
-from attrs import frozen
+from attrs import evolve, frozen
 
 from agentcore.changes import Changes
 from agentcore.follow import Entry
 from agentcore.ids import NodeId, SessionId, TaskId, TenantId
 from agentcore.limits import Room
-from agentcore.ports import ANY, AtLimit, Clock, Committed, Grant, Lease
+from agentcore.ports import ANY, Also, AtLimit, Clock, Committed, Grant, Lease
 from agentcore.task import Task
 from agentcore_adapters.memory.state import Hold, Shelf, State, queue
 
@@ -30,7 +30,9 @@ class MemoryLeases:
         await checkpoint()
         return self._take(tenant, session_id, node, most)
 
-    async def submit(self, changes: Changes, node: NodeId, most: int | None = None) -> tuple[Committed, Grant | None]:
+    async def submit(
+        self, changes: Changes, node: NodeId, most: int | None = None, also: Also | None = None
+    ) -> tuple[Committed, Grant | None]:
         """Queue a task, and begin it if nothing is in its way."""
         await checkpoint()
         place = (changes.tenant_id, changes.session_id)
@@ -39,7 +41,14 @@ class MemoryLeases:
         committed = Committed(entries=self.state.settle(changes, None))
         if waits or (most is not None and self.state.driven(changes.tenant_id) >= most):
             return committed, None
-        return committed, self._take(*place, node, most)
+        grant = self._take(*place, node, most)
+        if grant is None or also is None:
+            return committed, grant
+        limit = grant.turn.task.params.max_context_messages
+        history = tuple(self.state.shelf(*place).history(limit))
+        turn, added = also(grant.turn, history)
+        self.state.settle(added, None)
+        return committed, evolve(grant, turn=turn, history=history)
 
     def _take(self, tenant: TenantId, session_id: SessionId, node: NodeId, most: int | None) -> Grant | None:
         shelf = self.state.shelves.get((tenant, session_id))

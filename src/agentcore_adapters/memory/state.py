@@ -83,6 +83,17 @@ class Shelf:
             conversations=dict(self.conversations),
         )
 
+    def history(self, limit: int) -> list[Message]:
+        """Return the last messages, back to a user's."""
+        first = max(0, len(self.messages) - limit)
+        while first and self.messages[first].role is not Role.USER:
+            first -= 1
+        return [self._marked(message) for message in self.messages[first:]]
+
+    def _marked(self, message: Message) -> Message:
+        task = self.tasks.get(message.task_id)
+        return evolve(message, attachments_refused=task is not None and task.attachments_refused)
+
 
 @define
 class Slot:

@@ -15,7 +15,7 @@ from agentcore.follow import Page
 from agentcore.ids import ChangeId, EngineName, InstanceId, SessionId, TaskId, TenantId
 from agentcore.instances import Instance
 from agentcore.limits import Own
-from agentcore.messages import FilePart, Message, Role
+from agentcore.messages import FilePart, Message
 from agentcore.ports import RESERVED_S, Clock, Committed, Lease, SessionView, Snapshot, Stale, TaskView
 from agentcore.session import Session
 from agentcore.task import Task, TaskStatus
@@ -95,11 +95,7 @@ class MemoryStore(MemoryBooks):
     async def history(self, tenant: TenantId, session_id: SessionId, limit: int) -> list[Message]:
         """Return the last messages, back to a user's."""
         await checkpoint()
-        shelf = self.state.shelf(tenant, session_id)
-        first = max(0, len(shelf.messages) - limit)
-        while first and shelf.messages[first].role is not Role.USER:
-            first -= 1
-        return [_marked(shelf, message) for message in shelf.messages[first:]]
+        return self.state.shelf(tenant, session_id).history(limit)
 
     async def messages(
         self, tenant: TenantId, session_id: SessionId, after: tuple[int, int], limit: int
@@ -317,11 +313,6 @@ def _page(shelf: Shelf) -> Page:
 
 def _age(shelf: Shelf) -> tuple[datetime, str]:
     return (shelf.session.created_at, shelf.session.id)
-
-
-def _marked(shelf: Shelf, message: Message) -> Message:
-    task = shelf.tasks.get(message.task_id)
-    return evolve(message, attachments_refused=task is not None and task.attachments_refused)
 
 
 def _approval_expired(shelf: Shelf, task: Task, now: datetime) -> bool:

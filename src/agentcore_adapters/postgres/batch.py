@@ -7,7 +7,7 @@ off to the next ``sync``.  What it builds on is not public, so the version is bo
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, LiteralString
 
 from psycopg import AsyncConnection, AsyncPipeline
 from psycopg.generators import send
@@ -45,10 +45,16 @@ class BatchingConnection(AsyncConnection[DictRow]):
 
     @asynccontextmanager
     async def pipeline(self) -> AsyncIterator[AsyncPipeline]:
-        """Begin a batch; it ends with the block."""
-        async with self.lock:
-            self._check_connection_ok()
-            if self._pipeline is None:
-                self._pipeline = Batch(self)
-        async with super().pipeline() as pipeline:
-            yield pipeline
+        """Begin a batch, one at a time; it ends with the block."""
+        self._check_connection_ok()
+        assert self._pipeline is None, "A connection has one batch at a time."
+        batch = self._pipeline = Batch(self)
+        try:
+            async with batch:
+                yield batch
+        finally:
+            self._pipeline = None
+
+    async def command(self, text: LiteralString) -> None:
+        """Send what has no values and no rows, in a batch: a cursor would be made for nothing."""
+        await self.wait(self._exec_command(text))

@@ -8,9 +8,10 @@ from attrs import frozen
 
 from agentcore.books import Delivery, DeliveryState, EventId, GroupBy, Totals, Tried, UsageRecorded, UsageReport
 from agentcore.ids import TaskId, TenantId
+from agentcore_adapters.postgres import book_statements as sql
 from agentcore_adapters.postgres import rows, writer
-from agentcore_adapters.postgres import statements as sql
 from agentcore_adapters.postgres.connection import Database, Transaction
+from agentcore_adapters.postgres.statements import PUT_TENANT
 
 
 @frozen
@@ -41,7 +42,7 @@ class PostgresBooks:
         """Add a row that belongs to no task."""
 
         async def work(transaction: Transaction) -> None:
-            await transaction.send(sql.PUT_TENANT, event.tenant_id)
+            await transaction.send(PUT_TENANT, event.tenant_id)
             await writer.enter(transaction, event)
 
         await self.database.write(event.tenant_id, work)

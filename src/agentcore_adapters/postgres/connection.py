@@ -189,13 +189,13 @@ class Database:
             for _ in range(TRIES):
                 try:
                     async with self._lent(tenant) as connection, connection.pipeline() as pipeline:
-                        await connection.execute(begin)
+                        await connection.command(begin)
                         if connection.is_pooled:
                             await connection.execute(ENTER_POOLED, (role, tenant, *self.limits.settings.values()))
                         else:
                             await connection.execute(ENTER, (role, tenant))
                         done = await work(Transaction(connection, pipeline))
-                        await connection.execute("COMMIT")
+                        await connection.command("COMMIT")
                 except AGAIN:
                     await anyio.sleep(random.uniform(0, JITTER_S))  # noqa: S311 - jitter
                 else:

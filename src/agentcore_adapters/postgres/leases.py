@@ -12,7 +12,7 @@ from agentcore.follow import Entry
 from agentcore.ids import NodeId, SessionId, TaskId, TenantId
 from agentcore.limits import Room
 from agentcore.lines import Lines
-from agentcore.ports import ANY, AtLimit, Committed, Grant, Lease
+from agentcore.ports import ANY, Also, AtLimit, Committed, Grant, Lease
 from agentcore.turn import Turn
 from agentcore_adapters.postgres import rows, writer
 from agentcore_adapters.postgres import statements as sql
@@ -62,12 +62,14 @@ class PostgresLeases:
         )
         return Grant(lease=lease, turn=turn, is_takeover=is_takeover, entries=entries)
 
-    async def submit(self, changes: Changes, node: NodeId, most: int | None = None) -> tuple[Committed, Grant | None]:
+    async def submit(
+        self, changes: Changes, node: NodeId, most: int | None = None, also: Also | None = None
+    ) -> tuple[Committed, Grant | None]:
         """Queue a task, and begin it if nothing is in its way: two round trips."""
 
         async def submit(alone: bool) -> tuple[float, tuple[Entry, ...], writer.Begun | None]:  # noqa: FBT001
             async def work(transaction: Transaction) -> tuple[tuple[Entry, ...], writer.Begun | None]:
-                return await writer.submit(transaction, changes, (node, self.ttl_s), most, alone=alone)
+                return await writer.submit(transaction, changes, (node, self.ttl_s), most, also, alone=alone)
 
             sent = time.monotonic()
             return sent, *await self.database.write(changes.tenant_id, work)
@@ -83,8 +85,7 @@ class PostgresLeases:
             epoch=1,  # of a task that was just made
             trusted_until=self._trusted_until(sent),
         )
-        history = tuple(rows.message(row) for row in await begun.history.fetchall())
-        grant = Grant(lease=lease, turn=begun.turn, is_takeover=False, entries=begun.entries, history=history)
+        grant = Grant(lease=lease, turn=begun.turn, is_takeover=False, entries=begun.entries, history=begun.history)
         return Committed(entries=entries), grant
 
     async def _take(

@@ -3,7 +3,6 @@
 Law: every one of them names the tenant; row-level security says it again.
 """
 
-from collections.abc import Mapping
 from typing import LiteralString
 
 # ------------------------------------------------------------------------------------------------------------ locks
@@ -14,6 +13,15 @@ LOCK_TASKS = (
     "ORDER BY id FOR UPDATE"
 )
 LOCK_HEAD = "SELECT head, text_pos, bound FROM log_head WHERE tenant_id = %s AND session_id = %s FOR NO KEY UPDATE"
+
+# The three of one task at once, in the same order: the clauses are carried out as they stand here.
+LOCK_ALL = """
+    SELECT s.version, t.id, t.version AS task_version, t.lease_epoch, t.lease_owner, t.change_id, h.head, h.text_pos
+    FROM session s
+    JOIN task t ON t.tenant_id = s.tenant_id AND t.session_id = s.id
+    JOIN log_head h ON h.tenant_id = s.tenant_id AND h.session_id = s.id
+    WHERE s.tenant_id = %s AND s.id = %s AND t.id = %s
+    FOR NO KEY UPDATE OF s FOR UPDATE OF t FOR NO KEY UPDATE OF h"""
 
 # -------------------------------------------------------------------------------------------------------- limits
 OPEN, RUNNING = "open", "running"
@@ -31,7 +39,7 @@ LOOK = """
                    AND t.completed_at IS NULL) AS is_busy
     FROM session s JOIN log_head h ON h.tenant_id = s.tenant_id AND h.session_id = s.id
     WHERE s.tenant_id = %s AND s.id = %s FOR NO KEY UPDATE OF s, h"""
-ANY_OPEN = "SELECT 1 AS open FROM task WHERE tenant_id = %s AND session_id = %s AND completed_at IS NULL LIMIT 1"
+ANY_OPEN = "SELECT 1 AS open FROM task WHERE tenant_id = %s AND session_id = %s AND completed_at IS NULL"
 
 # ----------------------------------------------------------------------------------------------------------- writes
 PUT_TENANT = "INSERT INTO tenant (id) VALUES (%s) ON CONFLICT DO NOTHING"
@@ -81,7 +89,6 @@ EVENTS = """
                                                              event jsonb)"""
 APPEND = MOVE_HEAD + EVENTS
 APPEND_WITH_MESSAGES = MOVE_HEAD + PUT_MESSAGES + EVENTS
-BEGIN_TASK = "WITH moved AS (" + MOVE_SESSION + "), begun AS (" + BEGUN_TASK + ")," + PUT_HEAD + PUT_MESSAGES + EVENTS
 PUT_APPROVAL = """
     INSERT INTO approval (tenant_id, id, task_id, tool_use_id, tool_name, input, input_sha256, expires_at, created_at,
                           decision, on_reject, decided_by, reason, decided_at, used)
@@ -93,15 +100,36 @@ PUT_APPROVAL = """
 PUT_CALL = """
     INSERT INTO provider_call (tenant_id, task_id, call_key, model, input_tokens, start, price, created_at)
     VALUES (%s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING"""
-PUT_USAGE = """
-    WITH settled AS (
+BEGUN = "WITH moved AS (" + MOVE_SESSION + "), begun AS (" + BEGUN_TASK + "),"
+BEGIN_TASK = BEGUN + PUT_HEAD + PUT_MESSAGES + EVENTS
+BEGIN_AND_CALL = BEGUN + " called AS (" + PUT_CALL + ")," + PUT_HEAD + PUT_MESSAGES + EVENTS
+SETTLED = """ settled AS (
       INSERT INTO usage_record (tenant_id, task_id, session_id, call_key, provider_message_id, engine, model, outcome,
                                 fidelity, input_tokens, output_tokens, cached_input_tokens, cache_write_input_tokens,
                                 reasoning_tokens, audio_seconds, cost_usd, created_at)
       VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING
-      RETURNING tenant_id, task_id, call_key, created_at)
+      RETURNING tenant_id, task_id, call_key, created_at)"""
+PUT_OUTBOX = """
     INSERT INTO outbox (tenant_id, task_id, call_key, id, created_at, due_at)
     SELECT tenant_id, task_id, call_key, %s, created_at, clock_timestamp() FROM settled"""
+PUT_USAGE = "WITH" + SETTLED + PUT_OUTBOX
+# What ends a task whose last call is billed, and whether another of its session is open: seen as it is under the locks.
+END_TASK = (
+    "WITH ended AS ("
+    + LET_GO_TASK
+    + "),"
+    + SETTLED
+    + ", told AS ("
+    + PUT_OUTBOX
+    + "),"
+    + PUT_HEAD
+    + PUT_MESSAGES
+    + ", logged AS ("
+    + EVENTS
+    + ") "
+    + ANY_OPEN
+    + " AND id <> %s"
+)
 PUT_BLOB = """
     INSERT INTO blob (tenant_id, sha256, media_type, data) VALUES (%s, %s, %s, %s) ON CONFLICT DO NOTHING"""
 PUT_BLOB_REF = "INSERT INTO blob_ref (tenant_id, session_id, sha256) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING"
@@ -211,11 +239,6 @@ CALLS = """
     SELECT * FROM provider_call WHERE tenant_id = %s AND task_id = ANY (%s::uuid[])
     ORDER BY split_part(call_key, ':', 1)::int, split_part(call_key, ':', 2)::int"""
 LEDGER = "SELECT * FROM usage_record WHERE tenant_id = %s AND task_id = ANY (%s::uuid[]) ORDER BY created_at, call_key"
-LEDGER_PAGE = """
-    SELECT * FROM usage_record
-    WHERE tenant_id = %s
-      AND (%s::timestamptz IS NULL OR (created_at, task_id, call_key COLLATE "C") > (%s, %s::uuid, %s))
-    ORDER BY created_at, task_id, call_key COLLATE "C" LIMIT %s"""
 HEAD = "SELECT head, text_pos, bound FROM log_head WHERE tenant_id = %s AND session_id = %s"
 SPOKEN = """
     SELECT task_id, count(*) AS messages FROM message
@@ -232,13 +255,15 @@ SAID = """
 TASK_IDS = "SELECT id FROM task WHERE tenant_id = %s AND session_id = %s"
 SESSION_OF = "SELECT session_id FROM task WHERE tenant_id = %s AND id = %s"
 LAST_CHANGE = "SELECT change_id FROM task WHERE tenant_id = %s AND id = %s FOR UPDATE"
+# Nothing but a value may stand beside a column that an index is to be searched by: under row-level security whatever is
+# not known to keep what it sees to itself (coalesce is not) is asked of every row, and a session may be long.
 HISTORY = """
     SELECT m.*, t.attachments_refused FROM message m JOIN task t ON t.tenant_id = m.tenant_id AND t.id = m.task_id
-    WHERE m.tenant_id = %s AND m.session_id = %s AND m.seq >= coalesce((
-      SELECT max(u.seq) FROM message u
+    WHERE m.tenant_id = %s AND m.session_id = %s AND m.seq >= (
+      SELECT coalesce(max(u.seq), 0) FROM message u
       WHERE u.tenant_id = %s AND u.session_id = %s AND u.role = 'user' AND u.seq <= (
         SELECT min(f.seq) FROM (SELECT seq FROM message WHERE tenant_id = %s AND session_id = %s
-                                ORDER BY seq DESC, n DESC LIMIT %s) AS f)), 0)
+                                ORDER BY seq DESC, n DESC LIMIT %s) AS f))
     ORDER BY m.seq, m.n"""
 MESSAGES = """
     SELECT * FROM message WHERE tenant_id = %s AND session_id = %s AND (seq, n) > (%s, %s) ORDER BY seq, n LIMIT %s"""
@@ -299,50 +324,6 @@ RENEW = """
 STILL_MINE = """
     SELECT k.id, k.version FROM unnest(%s::text[], %s::uuid[], %s::bigint[]) AS b (tenant_id, id, epoch)
     JOIN task k ON k.tenant_id = b.tenant_id AND k.id = b.id WHERE k.lease_epoch = b.epoch AND k.lease_owner = %s"""
-
-# ------------------------------------------------------------------------------------------------------------- books
-GROUPS: Mapping[str, LiteralString] = {
-    "day": "to_char(created_at, 'YYYY-MM-DD')",
-    "model": "model",
-    "session": "coalesce(session_id::text, '')",
-    "engine": "engine",
-}
-USAGE: LiteralString = """
-    SELECT {key} COLLATE "C" AS key, grouping({key}) AS is_total, count(*) AS calls,
-           count(DISTINCT task_id) FILTER (WHERE session_id IS NOT NULL) AS tasks, sum(audio_seconds) AS audio_seconds,
-           coalesce(sum(input_tokens), 0)::bigint AS input_tokens,
-           coalesce(sum(output_tokens), 0)::bigint AS output_tokens, sum(cost_usd) AS cost_usd
-    FROM usage_record
-    WHERE tenant_id = %s AND (%s::timestamptz IS NULL OR created_at >= %s)
-      AND (%s::timestamptz IS NULL OR created_at < %s)
-    GROUP BY GROUPING SETS (({key}), ()) ORDER BY is_total, 1"""
-EVENT = """
-    SELECT o.id AS event_id, o.due_at, o.attempts, o.error, o.delivered_at, u.*
-    FROM outbox o JOIN usage_record u USING (tenant_id, task_id, call_key)"""
-TAKE_EVENTS = """
-    UPDATE outbox SET due_at = clock_timestamp() + make_interval(secs => %s) WHERE id IN (
-      SELECT id FROM outbox WHERE due_at <= clock_timestamp() ORDER BY due_at LIMIT %s FOR UPDATE SKIP LOCKED)
-    RETURNING id"""
-EVENTS_OF = EVENT + " WHERE o.id = ANY (%s) ORDER BY o.created_at, o.id"
-DELIVERIES = (
-    EVENT
-    + """ WHERE o.tenant_id = %s AND (%s::text IS NULL OR %s = CASE WHEN o.delivered_at IS NOT NULL THEN 'delivered'
-            WHEN o.due_at IS NOT NULL THEN 'pending' ELSE 'dead' END)
-          ORDER BY o.created_at DESC, o.id LIMIT %s"""
-)
-DELIVERED = """
-    UPDATE outbox SET delivered_at = clock_timestamp(), due_at = NULL, error = NULL
-    WHERE tenant_id = %s AND id = %s AND delivered_at IS NULL"""
-NOT_DELIVERED = """
-    UPDATE outbox SET attempts = attempts + 1, error = %s, due_at = clock_timestamp() + make_interval(secs => %s)
-    WHERE tenant_id = %s AND id = %s AND delivered_at IS NULL"""
-REDELIVER = """
-    UPDATE outbox SET attempts = 0, due_at = clock_timestamp()
-    WHERE tenant_id = %s AND id = %s AND delivered_at IS NULL AND due_at IS NULL RETURNING id"""
-FORGET_EVENTS = """
-    DELETE FROM outbox WHERE id IN (
-      SELECT id FROM outbox WHERE created_at < clock_timestamp() - make_interval(secs => %s)
-      ORDER BY created_at LIMIT %s FOR UPDATE SKIP LOCKED) RETURNING id"""
 
 # --------------------------------------------------------------------------------------------------------- retention
 # A key that another request has taken over meanwhile is another row version, and stays.

@@ -16,7 +16,7 @@ from agentcore.limits import Own
 from agentcore.lines import Lines
 from agentcore.ports import RESERVED_S, Committed, Lease, Stale
 from agentcore_adapters.postgres import statements as sql
-from agentcore_adapters.postgres import writer
+from agentcore_adapters.postgres import values, writer
 from agentcore_adapters.postgres.connection import BEAT, REQUESTS, TEXT, Cursor, Transaction, open_database, row_of
 from agentcore_adapters.postgres.flusher import Flusher
 from agentcore_adapters.postgres.leases import TTL_S, PostgresLeases
@@ -58,7 +58,7 @@ class PostgresStore(Reads):
 
     async def begin(self, key: ReceiptKey) -> Receipt | None:
         """Reserve a key, or return its answer."""
-        *place, holder = writer.place_of(key)
+        *place, holder = values.place_of(key)
 
         async def work(transaction: Transaction) -> Receipt | None:
             # Two statements: the look-up must see what the insert has waited for.
@@ -81,7 +81,7 @@ class PostgresStore(Reads):
         """Give up a reservation."""
 
         async def work(transaction: Transaction) -> None:
-            await transaction.send(sql.RELEASE, *writer.place_of(key))
+            await transaction.send(sql.RELEASE, *values.place_of(key))
 
         await self.database.write(key.tenant_id, work)
 
@@ -89,7 +89,7 @@ class PostgresStore(Reads):
         """Store the answer of a reserved key."""
 
         async def work(transaction: Transaction) -> None:
-            place = writer.place_of(receipt.key)
+            place = values.place_of(receipt.key)
             (kept,) = await transaction.arrive(
                 await transaction.send(sql.KEEP_RECEIPT, receipt.status, receipt.body, *place)
             )

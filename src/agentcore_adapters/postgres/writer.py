@@ -5,26 +5,24 @@ whether the decision still stands, and the writes follow, all at once.  So a com
 writes with the COMMIT; the guards in the schema are the second line.
 """
 
-from collections.abc import Iterable, Mapping
-from itertools import chain
+from collections.abc import Mapping
 
 from attrs import evolve, frozen
 from psycopg.rows import DictRow
 from psycopg.types.json import Jsonb
 
 from agentcore.books import UsageRecorded
-from agentcore.changes import Changes, Logged, ReceiptKey
+from agentcore.changes import Changes
 from agentcore.errors import KeyInFlight, OverLimit, SessionNotFound
-from agentcore.events import TextSaid, bounds_attempt
 from agentcore.follow import Entry
 from agentcore.ids import ChangeId
 from agentcore.limits import AGAIN_S, OVER
 from agentcore.messages import Message
-from agentcore.ports import Fenced, Lease, Stale
+from agentcore.ports import Also, Fenced, Lease, Stale
 from agentcore.session import Session
 from agentcore.task import Task, TaskQueued
 from agentcore.turn import Turn
-from agentcore_adapters import codec
+from agentcore_adapters.postgres import rows, values
 from agentcore_adapters.postgres import statements as sql
 from agentcore_adapters.postgres.connection import Cursor, Transaction, row_of
 from agentcore_adapters.postgres.lines import Room, count
@@ -37,6 +35,7 @@ class Place:
     head: int
     position: int
     is_busy: bool = False  #: Whether a task of the session was open.
+    history: tuple[Message, ...] = ()  #: The last messages, if they were asked for.
 
 
 async def write(
@@ -55,7 +54,9 @@ async def write(
     place = await _lock(transaction, changes, lease, alone=alone)
     if changes.text_start is not None and changes.text_start != place.position:
         raise Stale("The text does not begin where the log's text ends.")
-    entries = numbered(changes, place)
+    entries = values.numbered(changes, place.head, place.position)
+    if _ends_alone(changes, lease):
+        return entries, await _end_at_once(transaction, changes, entries)
     await _put(transaction, changes, entries, lease, take)
     await append(transaction, changes, entries)
     if not any(task.is_final for task in changes.tasks):
@@ -69,38 +70,46 @@ class Begun:
 
     turn: Turn
     entries: tuple[Entry, ...]  #: Of its beginning.
-    history: Cursor
+    history: tuple[Message, ...]  #: What it is shown, its prompt included.
 
 
 async def submit(
-    transaction: Transaction, changes: Changes, take: tuple[str, float], most: int | None, *, alone: bool
+    transaction: Transaction,
+    changes: Changes,
+    take: tuple[str, float],
+    most: int | None,
+    also: Also | None,
+    *,
+    alone: bool,
 ) -> tuple[tuple[Entry, ...], Begun | None]:
     """Write *changes*, which queue a task, and begin it with a lease (node, ttl_s) if nothing is in its way.
 
     That is: its session has no other open task, and its tenant runs fewer than *most*, whoever else begins some now.
     """
-    tenant, session_id = changes.tenant_id, changes.session_id
+    queued = next(task for task in changes.tasks if task.version == 1)
     room = await Room.asked(transaction, changes, most, alone=alone)
-    place = await _lock(transaction, evolve(changes, most_open=None), None, alone=alone)
+    earlier = queued.params.max_context_messages - 1  # the last is its prompt, which nobody has to read
+    place = await _lock(transaction, evolve(changes, most_open=None), None, alone=alone, history=earlier)
     may_begin = await room.checked(changes.opened, alone=alone)
-    entries = numbered(changes, place)
+    entries = values.numbered(changes, place.head, place.position)
     if not may_begin or place.is_busy:
         await _put(transaction, changes, entries, None, None)
         await append(transaction, changes, entries)
         return entries, None
-    queued = next(task for task in changes.tasks if task.version == 1)
     number = next(entry.seq for entry in entries if entry.task_id == queued.id)
     assert changes.session is not None
     turn = Turn(session=changes.session, task=evolve(queued, number=number), position=place.position)
     turn, begun = turn.begin(changes.at)
     both = evolve(changes, tasks=(), log=(*changes.log, *begun.log))
-    everything = numbered(both, place)
+    everything = values.numbered(both, place.head, place.position)
     if begun.session is not None:  # it had failed, and is revived: two steps of it
         await _put_session(transaction, changes.session)
         both = evolve(both, session=begun.session)
+    history = (*place.history, *values.announced(both, everything))
+    if also is not None:
+        turn, added = also(turn, history)
+        both = evolve(both, ledgers=added.ledgers)
     await _put_begun(transaction, both, turn.task, take, everything)
-    place_, limit = (tenant, session_id), queued.params.max_context_messages
-    history = await transaction.send(sql.HISTORY, *place_, *place_, *place_, limit)
     return entries, Begun(turn=turn, entries=everything[len(entries) :], history=history)
 
 
@@ -121,7 +130,9 @@ async def _put(
     await _put_rest(transaction, changes)
 
 
-async def _lock(transaction: Transaction, changes: Changes, lease: Lease | None, *, alone: bool) -> Place:
+async def _lock(
+    transaction: Transaction, changes: Changes, lease: Lease | None, *, alone: bool, history: int = 0
+) -> Place:
     tenant, session_id = changes.tenant_id, changes.session_id
     # A task that is new has no row: the session, which moves on with it, is what two would meet at.
     task_ids = sorted({task.id for task in changes.tasks if task.version > 1} | ({lease.task_id} if lease else set()))
@@ -133,16 +144,25 @@ async def _lock(transaction: Transaction, changes: Changes, lease: Lease | None,
     if most is not None:
         counting = await count(transaction, sql.OPEN, tenant, most, alone=alone)
     locked = []
-    if task_ids:
+    if len(task_ids) == 1:  # no row: nothing of the session is there
+        locked.append(await transaction.send(sql.LOCK_ALL, tenant, session_id, task_ids[0]))
+    elif task_ids:
         locked.append(await transaction.send(sql.LOCK_SESSION, tenant, session_id))
         locked.append(await transaction.send(sql.LOCK_TASKS, tenant, task_ids))
         locked.append(await transaction.send(sql.LOCK_HEAD, tenant, session_id))
     else:
         locked.append(await transaction.send(sql.LOOK, tenant, session_id))
     if changes.receipt is not None:
-        locked.append(await transaction.send(sql.HOLD, *place_of(changes.receipt.key)))
+        locked.append(await transaction.send(sql.HOLD, *values.place_of(changes.receipt.key)))
+    told = None
+    if history and changes.session is not None and changes.session.version > 1:  # behind the locks: it is all there is
+        place = (tenant, session_id)
+        told = await transaction.send(sql.HISTORY, *place, *place, *place, history)
     session, *others = await transaction.arrive(*locked)
-    tasks, head = others[:2] if task_ids else ([], session)
+    if len(task_ids) == 1:
+        head, tasks = session, [row | {"version": row["task_version"]} for row in session]
+    else:
+        tasks, head = others[:2] if task_ids else ([], session)
     if counting is not None and most is not None and not await counting.must_fit(changes.opened, most, alone=alone):
         raise OverLimit(OVER.format(most), AGAIN_S)
     if changes.receipt is not None and not others[-1]:
@@ -165,7 +185,8 @@ async def _lock(transaction: Transaction, changes: Changes, lease: Lease | None,
     is_busy = bool(tasks) or end.get("is_busy", False)
     if changes.idle and is_busy:
         raise Stale("The session has an open task.")
-    return Place(head=end["head"], position=end["text_pos"], is_busy=is_busy)
+    messages = tuple(rows.message(row) for row in await told.fetchall()) if told is not None else ()
+    return Place(head=end["head"], position=end["text_pos"], is_busy=is_busy, history=messages)
 
 
 def _must_hold(lease: Lease, changes: Changes, known: Mapping[str, DictRow]) -> None:
@@ -178,76 +199,15 @@ def _must_hold(lease: Lease, changes: Changes, known: Mapping[str, DictRow]) -> 
         raise Stale("It is stored already.")
 
 
-def numbered(changes: Changes, place: Place) -> tuple[Entry, ...]:
-    """Give each event its seq and its position."""
-    entries: list[Entry] = []
-    position = place.position
-    for seq, logged in enumerate(changes.log, place.head + 1):
-        if isinstance(logged.event, TextSaid):
-            position += len(logged.event.text)
-        entries.append(
-            Entry(
-                seq=seq,
-                position=position,
-                event=logged.event,
-                at=changes.at,
-                task_id=logged.task_id,
-                attempt=logged.attempt,
-            )
-        )
-    return tuple(entries)
-
-
 async def append(transaction: Transaction, changes: Changes, entries: tuple[Entry, ...]) -> None:
     """Append to the log, with the messages that its events announce."""
     if not entries:
         return
-    tenant, session_id = changes.tenant_id, changes.session_id
-    head, events = _end(changes, entries), _events(changes, entries)
-    if said := _said(changes, entries):
-        await transaction.send(sql.APPEND_WITH_MESSAGES, *head, tenant, session_id, Jsonb(said), *events)
+    head, events = values.end(changes, entries), values.events(changes, entries)
+    if any(logged.messages for logged in changes.log):
+        await transaction.send(sql.APPEND_WITH_MESSAGES, *head, *values.said(changes, entries), *events)
     else:
         await transaction.send(sql.APPEND, *head, *events)
-
-
-def _end(changes: Changes, entries: tuple[Entry, ...]) -> tuple[object, ...]:
-    bound = max((e.seq for e in entries if bounds_attempt(e.event, e.attempt)), default=0)
-    return (entries[-1].seq, entries[-1].position, bound, changes.tenant_id, changes.session_id)
-
-
-def _events(changes: Changes, entries: tuple[Entry, ...]) -> tuple[object, ...]:
-    rows = [
-        {
-            "seq": entry.seq,
-            "text_pos": entry.position,
-            "task_id": entry.task_id,
-            "attempt": entry.attempt,
-            "event": codec.event_json(entry.event),
-        }
-        for entry in entries
-    ]
-    return (changes.tenant_id, changes.session_id, changes.at, Jsonb(rows))
-
-
-def _said(changes: Changes, entries: tuple[Entry, ...]) -> list[dict[str, object]]:
-    """Return the messages that the events announce, as rows."""
-    return [
-        {
-            "seq": message.seq,
-            "n": message.n,
-            "id": message.id,
-            "task_id": message.task_id,
-            "role": message.role.value,
-            "parts": codec.parts_json(message.parts),
-            "interrupted": message.interrupted,
-            "created_at": message.at,
-        }
-        for message in chain.from_iterable(map(_announced, changes.log, entries))
-    ]
-
-
-def _announced(logged: Logged, entry: Entry) -> Iterable[Message]:
-    return (evolve(message, seq=entry.seq, n=n) for n, message in enumerate(logged.messages))
 
 
 async def _put_session(transaction: Transaction, session: Session) -> None:
@@ -269,12 +229,7 @@ async def _put_session(transaction: Transaction, session: Session) -> None:
         )
         await transaction.send(sql.NEW_HEAD, session.tenant_id, session.id)
         return
-    await transaction.send(sql.MOVE_SESSION, *_moved(session))
-
-
-def _moved(session: Session) -> tuple[object, ...]:
-    where = (session.tenant_id, session.id)
-    return (session.title, session.status.value, session.version, session.updated_at, *where)
+    await transaction.send(sql.MOVE_SESSION, *values.moved_session(session))
 
 
 async def _put_task(
@@ -286,17 +241,15 @@ async def _put_task(
 ) -> None:
     if task.version == 1:
         queued = (e.seq for e in entries if isinstance(e.event, TaskQueued) and e.task_id == task.id)
-        await transaction.send(sql.NEW_TASK, *_new_row(evolve(task, number=next(queued, task.number))))
+        await transaction.send(sql.NEW_TASK, *values.new_task(evolve(task, number=next(queued, task.number))))
         return
-    moved = (task.status.value, task.version, task.attempt, task.crashes, task.stop_code, task.error_code, task.result)
-    stamps = (task.attachments_refused, task.started_at, task.completed_at, change)
-    where = (task.tenant_id, task.id)
+    moved, where = values.moved_task(task, change), (task.tenant_id, task.id)
     if task.driven and take is not None:
-        await transaction.send(sql.TAKE_TASK, *moved, *stamps, *take, *where)
+        await transaction.send(sql.TAKE_TASK, *moved, *take, *where)
     elif task.driven:
-        await transaction.send(sql.MOVE_TASK, *moved, *stamps, *where)
+        await transaction.send(sql.MOVE_TASK, *moved, *where)
     else:
-        await transaction.send(sql.LET_GO_TASK, *moved, *stamps, *where)
+        await transaction.send(sql.LET_GO_TASK, *moved, *where)
 
 
 async def _put_begun(
@@ -304,21 +257,34 @@ async def _put_begun(
 ) -> None:
     """Put a task that was just begun, and what it logs; in a session that is known all at once."""
     assert changes.session is not None
-    row = (*_new_row(task), task.started_at, *take)
+    row = (*values.new_task(task), task.started_at, *take)
     if changes.session.version == 1:
         await _put(transaction, changes, (), None, None)
         await transaction.send(sql.BEGUN_TASK, *row)
         await append(transaction, changes, entries)
         return
-    await _put_rest(transaction, changes)
-    log = (*_end(changes, entries), changes.tenant_id, changes.session_id, Jsonb(_said(changes, entries)))
-    await transaction.send(sql.BEGIN_TASK, *_moved(changes.session), *row, *log, *_events(changes, entries))
+    await _put_rest(transaction, evolve(changes, ledgers=()))
+    calls = [values.call(changes, ledger, call) for ledger in changes.ledgers for call in ledger.begun]
+    begin, called = (sql.BEGIN_AND_CALL, calls[0]) if calls else (sql.BEGIN_TASK, ())
+    log = (*values.end(changes, entries), *values.said(changes, entries), *values.events(changes, entries))
+    await transaction.send(begin, *values.moved_session(changes.session), *row, *called, *log)
 
 
-def _new_row(task: Task) -> tuple[object, ...]:
-    what = (task.number, task.priority, task.engine, Jsonb(codec.params_json(task.params)))
-    where = (task.status.value, task.version, task.attempt, task.crashes, task.deadline, task.created_at)
-    return (task.tenant_id, task.id, task.session_id, *what, Jsonb(codec.parts_json(task.prompt)), *where)
+def _ends_alone(changes: Changes, lease: Lease | None) -> bool:
+    """Tell whether a driver ends its task and bills one call, and does nothing that has statements of its own."""
+    if lease is None or changes.id is None or [(t.id, t.is_final) for t in changes.tasks] != [(lease.task_id, True)]:
+        return False
+    others = (changes.session, changes.approvals, changes.blobs, changes.conversation, changes.receipt)
+    bills = [(len(ledger.begun), len(ledger.settled)) for ledger in changes.ledgers]
+    return bills == [(0, 1)] and not any(others)
+
+
+async def _end_at_once(transaction: Transaction, changes: Changes, entries: tuple[Entry, ...]) -> Cursor:
+    (task,), (ledger,), place = changes.tasks, changes.ledgers, (changes.tenant_id, changes.session_id)
+    (bill,) = values.bills(changes, ledger)
+    ended = (*values.moved_task(task, changes.id), task.tenant_id, task.id, *values.usage(bill))
+    log = (*values.end(changes, entries), *values.said(changes, entries), *values.events(changes, entries))
+    return await transaction.send(sql.END_TASK, *ended, *log, *place, task.id)
 
 
 async def _put_rest(transaction: Transaction, changes: Changes) -> None:
@@ -329,18 +295,8 @@ async def _put_rest(transaction: Transaction, changes: Changes) -> None:
         await transaction.send(sql.PUT_APPROVAL, tenant, a.id, a.task_id, *what, *decided)
     for ledger in changes.ledgers:
         for call in ledger.begun:
-            price = Jsonb(codec.price_json(call.price)) if call.price else None
-            opened = (call.key, call.model, call.input_tokens, call.start, price, at)
-            await transaction.send(sql.PUT_CALL, tenant, ledger.task_id, *opened)
-        for record in ledger.settled:
-            event = UsageRecorded(
-                tenant_id=tenant,
-                session_id=changes.session_id,
-                task_id=ledger.task_id,
-                engine=ledger.engine,
-                record=record,
-                at=at,
-            )
+            await transaction.send(sql.PUT_CALL, *values.call(changes, ledger, call))
+        for event in values.bills(changes, ledger):
             await enter(transaction, event)
     for blob in changes.blobs:
         await transaction.send(sql.PUT_BLOB, tenant, blob.sha256, blob.media_type, blob.data)
@@ -353,18 +309,9 @@ async def _put_rest(transaction: Transaction, changes: Changes) -> None:
             await transaction.send(sql.PUT_CONVERSATION_LINES, *mine, conversation.start, list(conversation.lines))
     if changes.receipt is not None:
         receipt = changes.receipt
-        await transaction.send(sql.KEEP_RECEIPT, receipt.status, receipt.body, *place_of(receipt.key))
+        await transaction.send(sql.KEEP_RECEIPT, receipt.status, receipt.body, *values.place_of(receipt.key))
 
 
 async def enter(transaction: Transaction, event: UsageRecorded) -> None:
     """Add a row to the ledger, with its event, unless it is there."""
-    record, u = event.record, event.record.usage
-    who = (event.tenant_id, event.task_id, event.session_id, record.key, record.provider_message_id, event.engine)
-    how = (u.model, record.outcome.value, u.fidelity.value, u.input_tokens, u.output_tokens)
-    kinds = (u.cached_input_tokens, u.cache_write_input_tokens, u.reasoning_tokens, u.audio_s, u.cost_usd, event.at)
-    await transaction.send(sql.PUT_USAGE, *who, *how, *kinds, event.id)
-
-
-def place_of(key: ReceiptKey) -> tuple[str, ...]:
-    """Return where an Idempotency-Key is kept, and for whom."""
-    return (key.tenant_id, key.subject, key.route, key.key, key.holder)
+    await transaction.send(sql.PUT_USAGE, *values.usage(event))

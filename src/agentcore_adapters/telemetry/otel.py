@@ -182,6 +182,11 @@ class Traces:
         if len(self._attempts) > REMEMBERED:
             self._drop(next(iter(self._attempts)), _ns(began))
 
+    def called(self, task: Task, call: OpenCall, at: datetime) -> None:
+        """Begin a call that was announced."""
+        if (attempt := self._attempts.get(task.id)) is not None:
+            self._call(attempt, task.engine, call, _ns(at))
+
     def spoke(self, task: Task, seconds: float) -> None:
         """Note the time to the first text."""
         if (attempt := self._attempts.get(task.id)) is not None and task.attempt == 1:

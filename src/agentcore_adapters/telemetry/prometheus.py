@@ -24,7 +24,7 @@ from agentcore.ids import TaskId
 from agentcore.ports import Grant
 from agentcore.runtime import Runtime
 from agentcore.task import ApprovalRequested, ApprovalResolved, Task, TaskQueued, TaskRequeued
-from agentcore.usage import UsageRecord
+from agentcore.usage import OpenCall, UsageRecord
 from agentcore_adapters.telemetry.names import OTHER, known
 
 REMEMBERED = 10_000
@@ -194,7 +194,7 @@ class Metrics:
         self.first = self._histogram(
             "agentcore_first_token_seconds", "From a prompt to the first text told.", LONG, "engine"
         )
-        self.called = self._histogram(
+        self.until_called = self._histogram(
             "agentcore_first_call_seconds",
             "From a prompt to its first provider call: what is added to the time to the first token.",
             FAST,
@@ -259,9 +259,8 @@ class Metrics:
                 case _:
                     pass
         for ledger in changes.ledgers:
-            began = self._accepted_at.pop(ledger.task_id, None) if ledger.begun else None
-            if began is not None:
-                self.called.labels(str(ledger.engine)).observe(max(0.0, (changes.at - began).total_seconds()))
+            if ledger.begun:
+                self._began_to_call(ledger.task_id, str(ledger.engine), changes.at)
             for record in ledger.settled:
                 self._settled(str(ledger.engine), record)
         for task in changes.tasks:
@@ -280,6 +279,11 @@ class Metrics:
             if len(self._accepted_at) > REMEMBERED:  # of tasks that are no longer ours nothing more is heard
                 self._accepted_at.pop(next(iter(self._accepted_at)))
             self.waited.labels(str(task.engine)).observe(max(0.0, (task.started_at - task.created_at).total_seconds()))
+
+    def called(self, task: Task, call: OpenCall, at: datetime) -> None:
+        """Observe the time to a call that was announced."""
+        del call
+        self._began_to_call(task.id, str(task.engine), at)
 
     def spoke(self, task: Task, seconds: float) -> None:
         """Observe the time to the first token."""
@@ -300,6 +304,11 @@ class Metrics:
             self.problems.labels(code).inc()
 
     # ---------------------------------------------------------------------------------------------------- private
+    def _began_to_call(self, task_id: TaskId, engine: str, at: datetime) -> None:
+        accepted_at = self._accepted_at.pop(task_id, None)
+        if accepted_at is not None:
+            self.until_called.labels(engine).observe(max(0.0, (at - accepted_at).total_seconds()))
+
     def _ended(self, task: Task) -> None:
         self._accepted_at.pop(task.id, None)
         code = task.error_code or task.stop_code

@@ -7,7 +7,7 @@ import pytest
 from attrs import evolve
 
 from agentcore.approval import Approval, OnReject, input_hash
-from agentcore.engine import Engine, EngineRequest
+from agentcore.engine import Engine, EngineRequest, foreseeing
 from agentcore.errors import EngineFailed
 from agentcore.events import (
     ApprovalRequired,
@@ -22,7 +22,7 @@ from agentcore.events import (
 )
 from agentcore.ids import MessageId, SessionId, TaskId
 from agentcore.messages import Message, Role, TextPart
-from agentcore.task import Decision
+from agentcore.task import Decision, TaskParams
 from agentcore.testing.making import TENANT, an_id, now
 
 STOP_S = 5.0
@@ -73,6 +73,7 @@ class EngineContract:
     TOOL_PROMPT: str | None = None
     ASK_PROMPT: str | None = None
     ASKS = 1
+    FORESEES = False  #: Once it has answered, it knows its first call before it is run.
     CALLS_AGAIN = False  #: What was decided is given to the same call when its model makes it again, under another id.
 
     def effects(self, engine: Engine) -> int | None:  # noqa: ARG002 - for who overrides it
@@ -119,6 +120,23 @@ class EngineContract:
             tasks.start_soon(one)
         texts = ["".join(e.text for e in said if isinstance(e, TextDelta)) for said in (alone, *found)]
         assert texts[1] == texts[2] == texts[0]
+
+    async def test_it_begins_with_what_it_has_planned(self, engine: Engine) -> None:
+        able = foreseeing(engine)
+        if able is None:
+            assert not self.FORESEES
+            return
+        alone = await self._all(engine)
+        request, params = a_request(self.PROMPT), TaskParams(system_prompt="Be brief.", allowed_tools=())
+        foresight = await able.foresee(TENANT, params)
+        plan = foresight(request) if foresight is not None else None
+        assert (plan is not None) is self.FORESEES
+        if foresight is None or plan is None:
+            return
+        assert foresight(request) == plan  # nothing was done
+        said = await self._run(engine, evolve(request, plan=plan))
+        assert said[0] == plan.opened == alone[0]
+        assert [type(event) for event in calls_in(said)] == [type(event) for event in calls_in(alone)]
 
     # ------------------------------------------------------------------------------------------------------ tools
     async def test_a_call_comes_before_its_result_and_each_has_one(self, engine: Engine) -> None:

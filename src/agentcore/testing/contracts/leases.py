@@ -1,6 +1,6 @@
 """What every Leases promises."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import nullcontext
 from datetime import timedelta
 
@@ -9,16 +9,23 @@ import pytest
 from attrs import evolve
 
 from agentcore.admission import OnBusy, admit
+from agentcore.changes import Changes
 from agentcore.commands import Cancel, Decide, Recover
-from agentcore.errors import TaskNotFound
-from agentcore.events import ApprovalRequired, Ended, Finished, TextDelta
-from agentcore.ids import ApprovalId, NodeId, SessionId
+from agentcore.errors import SessionNotFound, TaskNotFound
+from agentcore.events import ApprovalRequired, Broke, CallClosed, CallOpened, Ended, Finished, TextDelta
+from agentcore.ids import ApprovalId, ChangeId, NodeId, SessionId, TaskId
+from agentcore.messages import Message
 from agentcore.obey import obey
 from agentcore.ports import Fenced, Grant, Lease, Leases, Stale, Store
-from agentcore.task import OnCrash, TaskStatus
-from agentcore.testing.making import NODE, OTHER, TENANT, a_prompt, a_talk, an_id, now
+from agentcore.receive import announce, receive
+from agentcore.session import SessionStatus
+from agentcore.task import Decision, OnCrash, TaskStatus
+from agentcore.testing.making import NODE, OTHER, TENANT, a_prompt, a_talk, an_approval, an_id, now
+from agentcore.turn import Turn
+from agentcore.usage import OpenCall, Usage
 
 NODE_2 = NodeId("node-2")
+OPENED = CallOpened(model="m", input_tokens=7)
 Expire = Callable[[Lease], Awaitable[None]]
 
 
@@ -58,6 +65,48 @@ class LeasesContract:
             assert await leases.renew([grant.lease])
             await talk.say(grant.turn, grant.lease, TextDelta("so"), Finished())
 
+    @pytest.mark.parametrize("limit", [1, 2, 3, 20])
+    async def test_what_is_added_to_a_beginning_is_stored_with_it(
+        self, store: Store, leases: Leases, limit: int
+    ) -> None:
+        talk = a_talk(store, leases)
+        shown: list[list[Message]] = []
+
+        def also(turn: Turn, history: Sequence[Message]) -> tuple[Turn, Changes]:
+            shown.append(list(history))
+            return announce(turn, OPENED, now())
+
+        for number in range(3):
+            prompt = a_prompt()
+            prompt = evolve(prompt, params=evolve(prompt.params, max_context_messages=limit))
+            task, changes = await talk.decided(prompt)
+            _, grant = await leases.submit(changes, NODE, also=also)
+            assert grant is not None
+            assert grant.turn.call == OpenCall(key="1:1", model="m", input_tokens=7, start=2 * number, is_sent=False)
+            stored = await store.turn(TENANT, task.id)
+            assert (stored.call, stored.calls) == (evolve(grant.turn.call, is_sent=True), 1)
+            assert evolve(stored, call=grant.turn.call) == grant.turn
+            assert shown[-1] == await store.history(*talk.place, limit)
+            assert shown[-1][-1].task_id == task.id
+            await talk.say(grant.turn, grant.lease, OPENED, TextDelta("so"), Finished())
+        assert len(shown) == 3
+
+    async def test_nothing_is_added_to_what_waits_or_is_refused(self, store: Store, leases: Leases) -> None:
+        talk = a_talk(store, leases)
+
+        def also(turn: Turn, history: Sequence[Message]) -> tuple[Turn, Changes]:
+            raise AssertionError((turn, history))
+
+        await talk.admit()
+        old = (await talk.decided())[1]
+        task, changes = await talk.decided()
+        assert (await leases.submit(changes, NODE, also=also))[1] is None
+        assert (await store.turn(TENANT, task.id)).calls == 0
+        with pytest.raises(Stale):
+            await leases.submit(old, NODE, also=also)
+        full = a_talk(store, leases)
+        assert (await leases.submit((await full.decided())[1], NODE, 0, also))[1] is None
+
     async def test_what_is_submitted_behind_another_waits(self, store: Store, leases: Leases) -> None:
         talk = a_talk(store, leases)
         first = await talk.admit()
@@ -94,14 +143,70 @@ class LeasesContract:
         _, turns = await store.open_turns(*talk.place)
         assert {turn.task.id for turn in turns} == {first.id, decided.id}
 
-    async def test_the_end_of_a_task_says_whether_another_is_open(self, store: Store, leases: Leases) -> None:
-        talk = a_talk(store, leases)
-        await talk.admit()
-        await talk.admit()
+    @pytest.mark.parametrize("closed", [None, CallClosed(usage=Usage(model="m", input_tokens=8))])
+    async def test_the_end_of_a_task_says_whether_another_is_open(
+        self, store: Store, leases: Leases, closed: CallClosed | None
+    ) -> None:
+        talk, other = a_talk(store, leases), a_talk(store, leases)
+        await other.admit()  # which is another session's, and none of these
+        for _ in range(2):
+            await talk.admit()
         for is_last in (False, True):
             grant = await talk.take()
-            _, committed = await talk.say(grant.turn, grant.lease, TextDelta("x" * 5000), Finished())
-            assert [one.is_idle for one in committed] == [False, is_last]
+            opened = [OPENED] if closed is not None else []
+            said = TextDelta("x" * 5000)
+            turn, committed = await talk.say(grant.turn, grant.lease, *opened, said, Finished(closed=closed))
+            assert [one.is_idle for one in committed] == [*[False for _ in opened], False, is_last]
+            assert evolve(await store.turn(TENANT, turn.task.id), answer=turn.answer) == turn
+            assert [row.record.key for row in (await store.records(TENANT, [turn.task.id]))[1]] == ["1:1"] * len(opened)
+            assert len(await store.history(*talk.place, 99)) == 4 - 2 * (not is_last)
+
+    async def test_an_end_bills_a_call_that_was_never_announced(self, store: Store, leases: Leases) -> None:
+        talk = a_talk(store, leases)
+        await talk.admit()
+        grant = await talk.take()
+        closed = CallClosed(usage=Usage(model="m", input_tokens=8))
+        turn, (committed,) = await talk.say(grant.turn, grant.lease, TextDelta("so"), Finished(closed=closed))
+        assert committed.is_idle
+        stored = await store.turn(TENANT, turn.task.id)
+        assert (stored.calls, stored.call, stored.usage.input_tokens) == (1, None, 8)
+
+    async def test_an_end_changes_all_that_it_decides(self, store: Store, leases: Leases) -> None:
+        talk = a_talk(store, leases)
+        await talk.admit()
+        grant = await talk.take()
+        failed, _ = await talk.say(grant.turn, grant.lease, OPENED, Broke())
+        assert (await store.session(*talk.place)).session.status is SessionStatus.ERROR
+        asking = a_talk(store, leases)
+        task = await asking.admit()
+        grant = await asking.take()
+        await asking.say(grant.turn, grant.lease, OPENED, an_approval())
+        stopped = await asking.ask(task.id, Cancel())
+        await asking.say(stopped, grant.lease, Ended())
+        approvals, _ = await store.records(TENANT, [task.id])
+        assert [approval.decision for approval in approvals] == [Decision.SUPERSEDED]
+        _, rows = await store.records(TENANT, [failed.task.id, task.id])
+        assert [row.record.usage.input_tokens for row in rows] == [7, 7]
+
+    async def test_an_end_is_refused_whole(self, store: Store, leases: Leases, expire: Expire) -> None:
+        talk = a_talk(store, leases)
+        await talk.admit()
+        grant = await talk.take()
+        turn, _ = await talk.say(grant.turn, grant.lease, OPENED)
+        _, changes = receive(turn, Finished(closed=CallClosed(usage=Usage(model="m"))), now())
+        changes = evolve(changes, id=ChangeId(an_id()))
+        nowhere = evolve(changes, session_id=SessionId(an_id()))
+        for wrong, refused in ((nowhere, SessionNotFound), (evolve(changes, text_start=7), Stale)):
+            with pytest.raises(refused):
+                await store.commit(wrong, grant.lease)
+        with pytest.raises(Fenced):
+            await store.commit(changes, evolve(grant.lease, task_id=TaskId(an_id())))
+        await expire(grant.lease)
+        assert await leases.take(*talk.place, NODE_2) is not None
+        with pytest.raises(Fenced):
+            await store.commit(changes, grant.lease)
+        assert (await store.records(TENANT, [turn.task.id]))[1] == []
+        assert (await store.turn(TENANT, turn.task.id)).call is not None
 
     async def test_nothing_is_taken_twice(self, store: Store, leases: Leases) -> None:
         talk = a_talk(store, leases)
