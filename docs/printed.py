@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from types import ModuleType
 from typing import Any, get_type_hints
 
-from agentcore import books, engine, observe, ports, speech, tooling, toolloop
+from agentcore import books, bus, engine, observe, ports, speech, tooling, toolloop
 from agentcore_http import __main__ as command
 from agentcore_http import client
 from agentcore_http.client import Client
 
-SEEN_BY = (ports, engine, toolloop, tooling, books, speech, observe)
+SEEN_BY = (ports, bus, engine, toolloop, tooling, books, speech, observe)
 BOUNDS = {
     "minimum": "from",
     "exclusiveMinimum": "above",

@@ -13,6 +13,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from anyio import CancelScope, current_time
 from attrs import define, field, frozen
 
+from agentcore.bus import Bus, Ear
 from agentcore.follow import (
     Cursor,
     Follower,
@@ -24,7 +25,7 @@ from agentcore.follow import (
     Step,
 )
 from agentcore.ids import SessionId, TenantId
-from agentcore.ports import Bus, Ear, Snapshot, Store
+from agentcore.ports import Snapshot, Store
 from agentcore.session import Session
 
 PAGE = 500

@@ -13,13 +13,14 @@ from anyio import CancelScope
 from anyio.abc import TaskGroup
 from attrs import Factory, define, field
 
+from agentcore.bus import Bus
 from agentcore.engine import Engines
 from agentcore.errors import Unavailable
 from agentcore.gate import Gate
 from agentcore.ids import NodeId
 from agentcore.lines import Lines
 from agentcore.observe import Observers
-from agentcore.ports import Bus, Clock, Leases, Store
+from agentcore.ports import Clock, Leases, Store
 from agentcore.quotas import Quotas
 
 log = structlog.get_logger("agentcore.house")

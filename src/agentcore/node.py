@@ -11,6 +11,7 @@ import anyio
 from anyio import CancelScope, move_on_after
 
 from agentcore.books import Sink
+from agentcore.bus import Bus
 from agentcore.engine import Engines
 from agentcore.gate import MOST, Gate
 from agentcore.house import House
@@ -19,7 +20,7 @@ from agentcore.lanes import Lanes
 from agentcore.limits import Limits, Own
 from agentcore.observe import Observer, Observers
 from agentcore.policy import Policy
-from agentcore.ports import Bus, Clock, Hosts, Leases, Store
+from agentcore.ports import Clock, Hosts, Leases, Store
 from agentcore.prompts import PromptBuilder
 from agentcore.pulse import Periods, Pulse
 from agentcore.quotas import Quotas

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from agentcore.books import Sink
+from agentcore.bus import Bus
 from agentcore.ids import NodeId
-from agentcore.ports import Bus
 from agentcore.seal import Seal
 from agentcore_adapters.memory.bus import MemoryBus
 from agentcore_http.settings import LOOPBACK, Settings, SettingsError

@@ -21,10 +21,10 @@ from nats import connect
 from tests.support.nats import NatsCluster, a_nats_cluster
 
 from agentcore.books import SinkFailed
+from agentcore.bus import Ear
 from agentcore.events import SessionRenamed
 from agentcore.follow import Head, Live
 from agentcore.ids import NodeId, SessionId, TenantId
-from agentcore.ports import Ear
 from agentcore.testing.contracts.bus import a_live, an_entry
 from agentcore.testing.contracts.sink import an_event
 from agentcore.testing.making import TENANT, an_id, now

@@ -6,7 +6,8 @@ from typing import cast
 
 import pytest
 
-from agentcore.ports import Bus, Leases, Store
+from agentcore.bus import Bus
+from agentcore.ports import Leases, Store
 from agentcore.testing.chaos import CALM, Fate, Flaky, Weather, chaos_bus
 from agentcore.testing.contracts import BusContract, InstancesContract, ReadingContract, StoreContract
 from agentcore_adapters.memory.bus import MemoryBus

@@ -17,7 +17,7 @@ from tests.support.database import Server
 from tests.support.flaky import a_fate, a_served_fate
 from tests.support.server import Served, serving
 
-from agentcore.ports import BusState
+from agentcore.bus import BusState
 from agentcore.testing.chaos import Fate, Flaky
 from agentcore_adapters.postgres.store import postgres_store
 from agentcore_http.routes import health

@@ -111,6 +111,7 @@ LEFT_OUT = frozenset(
             "engine",
             "messages",
             "observe",
+            "bus",
             "ports",
             "reply",
             "tooling",

@@ -13,10 +13,10 @@ import anyio
 from anyio.abc import TaskGroup
 from attrs import define, field, frozen
 
+from agentcore.bus import Ask, Bus, BusState, Ear, Woken
 from agentcore.errors import StoreUnavailable
 from agentcore.follow import Entry, Head, Live
 from agentcore.ids import SessionId, TenantId
-from agentcore.ports import Ask, Bus, BusState, Ear, Woken
 
 
 class Dead(BaseException):

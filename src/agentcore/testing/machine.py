@@ -23,6 +23,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from agentcore.admission import OnBusy
 from agentcore.approval import OnReject
 from agentcore.asking import Ask
+from agentcore.bus import Bus
 from agentcore.caller import Caller
 from agentcore.commands import Decide
 from agentcore.errors import AgentcoreError, EngineFailed
@@ -43,7 +44,7 @@ from agentcore.feed import Feed, Restarted
 from agentcore.follow import Cursor, ResetReason, Shown
 from agentcore.ids import ApprovalId, NodeId, SessionId, TaskId
 from agentcore.node import open_runtime
-from agentcore.ports import Bus, Clock, Leases, Store
+from agentcore.ports import Clock, Leases, Store
 from agentcore.pulse import Periods
 from agentcore.runtime import Runtime
 from agentcore.seal import Seal

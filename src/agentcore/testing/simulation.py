@@ -24,11 +24,12 @@ from anyio.abc import TaskGroup
 from attrs import define, evolve, field, fields, frozen
 
 from agentcore.books import UsageRecorded
+from agentcore.bus import Bus
 from agentcore.caller import Caller
 from agentcore.house import Counts
 from agentcore.ids import NodeId
 from agentcore.node import open_runtime
-from agentcore.ports import Bus, Clock, Leases, Store
+from agentcore.ports import Clock, Leases, Store
 from agentcore.pulse import Periods
 from agentcore.runtime import Runtime
 from agentcore.seal import Seal

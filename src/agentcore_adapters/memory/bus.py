@@ -5,9 +5,9 @@ from contextlib import AbstractContextManager, contextmanager
 
 from attrs import define, field
 
+from agentcore.bus import Ask, BusState, Ear, Woken
 from agentcore.follow import Entry, Head, Live
 from agentcore.ids import SessionId, TenantId
-from agentcore.ports import Ask, BusState, Ear, Woken
 from agentcore_adapters.ears import Ears
 
 

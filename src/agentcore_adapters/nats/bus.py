@@ -19,9 +19,9 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 
+from agentcore.bus import Ask, BusState, Ear, Woken
 from agentcore.follow import Entry, Head, Live
 from agentcore.ids import NodeId, SessionId, TenantId
-from agentcore.ports import Ask, BusState, Ear, Woken
 from agentcore_adapters.ears import Ears
 from agentcore_adapters.nats.connection import NatsConnection
 from agentcore_adapters.nats.frames import (

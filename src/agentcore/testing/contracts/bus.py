@@ -5,10 +5,10 @@ from collections.abc import Awaitable, Callable
 import anyio
 import pytest
 
+from agentcore.bus import Bus
 from agentcore.events import SessionRenamed, TextKind
 from agentcore.follow import Entry, Head, Live, Missed
 from agentcore.ids import SessionId, TaskId, TenantId
-from agentcore.ports import Bus
 from agentcore.testing.making import TENANT, an_id, now
 
 Settled = Callable[[], Awaitable[None]]
