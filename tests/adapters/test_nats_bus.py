@@ -67,6 +67,10 @@ async def buses(nats: NatsCluster) -> AsyncIterator[tuple[NatsBus, NatsBus]]:
         yield one, two
 
 
+def _deaf(_: TenantId, __: SessionId, /, *, waits: bool) -> None:
+    pass
+
+
 async def heard(ear: Ear, told_by: NatsBus, session_id: SessionId) -> None:
     """Tell until it is heard: what was told before the other was known to listen is lost, and may be."""
     with anyio.fail_after(15):
@@ -233,6 +237,18 @@ async def test_what_cannot_be_written_is_lost_and_nothing_else(buses: tuple[Nats
         dropped = bus.dropped
         bus.tell(session_id, [a_live("\ud800")])  # half a character
         await until(lambda: bus.dropped > dropped)
+        await heard(ear, bus, session_id)
+
+
+async def test_who_raises_when_it_is_asked_keeps_nobody_else_from_hearing(buses: tuple[NatsBus, NatsBus]) -> None:
+    bus, other = buses
+    session_id = SessionId(an_id())
+
+    async def ask(_: TenantId, __: SessionId) -> tuple[Live, ...] | None:
+        raise ValueError
+
+    with other.serve(ask, _deaf), other.listen(TENANT, session_id) as ear:
+        assert await bus.tail(TENANT, session_id) is None
         await heard(ear, bus, session_id)
 
 

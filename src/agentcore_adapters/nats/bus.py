@@ -261,6 +261,12 @@ class NatsBus:
                 log.warning("bus.refused", reason=str(reason))
             return
         self.heard += 1
+        try:
+            await self._take(message)
+        except Exception as error:  # noqa: BLE001 - whoever is asked may raise anything; the next message is heard
+            log.error("bus.failed", kind=type(error).__name__)
+
+    async def _take(self, message: Message) -> None:
         match message:
             case Told(sessions):
                 for name, items in sessions:

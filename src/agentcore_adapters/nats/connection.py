@@ -7,7 +7,7 @@ Law: nobody waits for it.  While there is none, what would be sent is lost, and 
 import random
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -50,7 +50,8 @@ class NatsConnection:
         """Call *greet* with each new client, the present one included."""
         self._greets.append(greet)
         if (client := self.client) is not None:
-            await greet(client)
+            with suppress(NatsError, OSError):  # then there is a new one soon
+                await greet(client)
 
     async def stay(self) -> None:
         """Connect, and connect again, until cancelled."""
