@@ -57,8 +57,8 @@ PLANTS = (
     Plant(
         "agentcore.reading",
         "a turn is kept before it is stored",
-        "            tried[changes.id] = turn\n",
-        "            tried[changes.id] = self.turn = turn\n",
+        "            tried[changes.id] = (turn, changes)\n",
+        "            tried[changes.id] = (turn, changes)\n            self.turn = turn\n",
     ),
     Plant(
         "agentcore.reading",
@@ -81,7 +81,7 @@ PLANTS = (
     Plant(
         "agentcore_adapters.postgres.writer",
         "the lease is looked at after the versions",
-        "            raise Fenced(",
-        "            raise Stale(",
+        "        raise Fenced(",
+        "        raise Stale(",
     ),
 )

@@ -15,7 +15,7 @@ REDUNDANT: Mapping[str, str] = {
     "memory.state _put_task: never if stored is not None": "Who decides has read the number from the store.",
     "memory.state _append: without logged.task_id is not None in isinstance(logged.event, TaskQueued) and "
     "logged.task_id is not None": "For the type checker: a task that is queued has an id.",
-    "memory.store MemoryStore.history: without first in first and shelf.messages[first].role is not Role.USER": (
+    "memory.state Shelf.history: without first in first and self.messages[first].role is not Role.USER": (
         "The first message of a session is a user's."
     ),
     "memory.store _view: no filter task.is_live": "What has begun stands first, so the first is live or none is.",
@@ -73,8 +73,8 @@ REDUNDANT: Mapping[str, str] = {
     "task.params.instance is None": "The signature is over both ids, and we have signed none that do not belong.",
     "feed Feed._mend: never if Need.TAIL in needs": "Reading the log to its head asks for the tail, too.",
     "runtime Runtime._consenting: never if tenant is None": "For the type checker: nobody's session is not found.",
-    "toolloop ToolLoop.offered: without request.allowed_tools == () in not self.model.abilities.tools or "
-    "request.allowed_tools == ()": "An empty list allows no tool; it saves asking their servers.",
+    "toolloop ToolLoop.offered: without allowed == () in not self.model.abilities.tools or "
+    "allowed == ()": "An empty list allows no tool; it saves asking their servers.",
     "lane Lane.change: always if changes.is_durable": "Storing nothing changes nothing.",
     "lane Lane.checkpoint: without reading.turn.tail in (reading := self.reading) is not None and "
     "reading.turn.tail and (not reading.is_over)": "No tail, no change.",
