@@ -322,7 +322,11 @@ class Reading:
         self._change = await self.house.store.last_change(self.lease.tenant_id, self.lease.task_id)
         if self._change in tried:
             return tried[self._change]
-        await self.refresh()
+        stored = await self.house.store.turn(self.lease.tenant_id, self.lease.task_id)
+        for turn, changes in tried.values():  # of text alone no change is kept, but nobody else adds any
+            if changes.is_text_only and stored.position >= turn.position:
+                return turn.refreshed(stored), changes
+        self.turn = self.turn.refreshed(stored)
         return None
 
     def _spoke(self) -> None:

@@ -8,7 +8,7 @@ from tests.support.bench import USE, Answering, Bench, the_bench
 from agentcore.changes import Changes
 from agentcore.commands import Cancel
 from agentcore.errors import StoreUnavailable
-from agentcore.events import Finished, TextDelta, ToolUse
+from agentcore.events import Finished, TextDelta, TextSaid, ToolUse
 from agentcore.follow import Entry, Live
 from agentcore.obey import obey
 from agentcore.ports import Committed, Lease
@@ -143,6 +143,38 @@ async def test_a_commit_that_arrives_late_is_adopted_and_not_repeated(bench: Ben
     page = await bench.store.log(*bench.talk.place, 1, 100)
     assert [entry.event.tool_use_id for entry in page.entries if isinstance(entry.event, ToolUse)] == ["1", "2"]
     assert len(bench.reading.turn.said) == 2
+
+
+@pytest.mark.parametrize("is_cancelled", [False, True])
+async def test_text_whose_commit_lost_its_answer_is_neither_told_nor_stored_twice(
+    bench: Bench, *, is_cancelled: bool
+) -> None:
+    """Of text alone no change is kept by which it could be known: the end of the log's text says that it is there."""
+    tries = 0
+    await bench.say(TextDelta("so far "))
+
+    async def lose_the_answer(changes: Changes, lease: Lease | None = None) -> Committed:
+        nonlocal tries
+        tries += 1
+        committed = await bench.store.commit(changes, lease)
+        if tries == 1:
+            if is_cancelled:
+                await bench.talk.ask(bench.reading.lease.task_id, Cancel())
+            raise StoreUnavailable("lost")
+        return committed
+
+    bench.reading.house = evolve(bench.house, store=Answering(bench.store, lose_the_answer))  # type: ignore[arg-type]
+    said = "x" * 5000
+    assert await bench.say(TextDelta(said))
+    assert tries == 2
+    assert bench.reading.turn.tail == ()
+    assert "".join(bench.texts()) == f"so far {said}"
+    page = await bench.store.log(*bench.talk.place, 1, 100)
+    stored = "".join(entry.event.text for entry in page.entries if isinstance(entry.event, TextSaid))
+    assert stored == f"so far {said}"
+    assert bench.reading.turn.position == page.position
+    status = TaskStatus.CANCELLING if is_cancelled else TaskStatus.RUNNING
+    assert bench.reading.turn.task.status is status
 
 
 @pytest.mark.parametrize("why", ["lost", "muted"])
