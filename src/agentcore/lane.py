@@ -84,18 +84,18 @@ class Lane:
                             self._drive(grant, request)
                         else:
                             self.__enter__()  # _follow_up holds the lane, from now on and not only from when it runs
-                            self.house.spawn(self._follow_up)
+                            self.house.spawn(self._follow_up, bool(changes.tasks))
                 except Stale:
                     continue
                 return answer
         raise StoreUnavailable("The session is changing too fast.")
 
-    async def _follow_up(self) -> None:
-        """Act on what was asked, here if it is driven here."""
+    async def _follow_up(self, of_task: bool) -> None:  # noqa: FBT001 - spawn passes places
+        """Act on what was asked, *of_task* or of the session alone, here if it is driven here."""
         try:
             if self.reading is None:
                 is_full = self.house.gate.is_crowded or self.house.is_draining
-                self.house.bus.wake(self.tenant, self.session_id, waits=is_full)
+                self.house.bus.wake(self.tenant, self.session_id, waits=of_task and is_full)
             await self.reconcile()
         finally:
             self.__exit__()

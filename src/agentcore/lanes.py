@@ -52,9 +52,7 @@ class Lanes:
 
     def woken(self, tenant: TenantId, session_id: SessionId, *, waits: bool = False) -> None:
         """Look at a session because somebody asked for it: if it is driven here, or *waits* and there is room."""
-        if self.is_driven(tenant, session_id):
-            self.house.spawn(self._lanes[tenant, session_id].reconcile)
-        elif waits and self.house.gate.has_room and not self.house.is_draining:
+        if (waits and self.house.gate.has_room) or self.is_driven(tenant, session_id):
             self.house.spawn(self.reconcile, tenant, session_id)
 
     async def reconcile(self, tenant: TenantId, session_id: SessionId) -> None:

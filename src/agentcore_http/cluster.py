@@ -44,16 +44,21 @@ async def cluster(settings: Settings, seal: Seal, name: NodeId) -> AsyncIterator
 async def nats(settings: Settings) -> AsyncIterator["NatsConnection | None"]:
     """Keep a connection to the servers that are set; None if none are."""
     if settings.nats_url is None:
-        if settings.usage_stream:
-            raise SettingsError("AGENTCORE_USAGE_STREAM needs AGENTCORE_NATS_URL, the servers that keep it.")
+        for name in ("usage_stream", "nats_ca", "nats_prefix", "nats_plaintext"):
+            if getattr(settings, name) is not None:
+                raise SettingsError(f"AGENTCORE_{name.upper()} needs AGENTCORE_NATS_URL, the servers that it is about.")
         yield None
         return
     _must_be_safe(settings, settings.nats_url)
     if importlib.util.find_spec("nats") is None:
         raise SettingsError("AGENTCORE_NATS_URL needs: pip install 'agentcore[nats]'.")
-    from agentcore_adapters.nats.connection import nats_connection  # noqa: PLC0415 - needs its extra
+    from agentcore_adapters.nats.connection import nats_connection, tls_for  # noqa: PLC0415 - needs its extra
 
-    async with nats_connection(settings.nats_url, settings.nats_ca) as connection:
+    try:
+        tls = tls_for(settings.nats_url, settings.nats_ca)
+    except OSError:
+        raise SettingsError("AGENTCORE_NATS_CA names a file that holds no certificates.") from None
+    async with nats_connection(settings.nats_url, tls) as connection:
         yield connection
 
 

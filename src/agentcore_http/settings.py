@@ -84,13 +84,17 @@ def _url(value: object) -> str:
 
 def _nats(value: object) -> tuple[str, ...]:
     servers = _words(value)
-    for server in servers:
-        parts = urlsplit(server)
-        if parts.scheme not in ("nats", "tls") or not parts.hostname:
-            raise ValueError("addresses such as tls://user:password@host:4222, with commas between")
-    if not servers:
-        raise ValueError("at least one address")
+    if not servers or not all(map(_is_nats, servers)):
+        raise ValueError("addresses such as tls://user:password@host:4222, with commas between")
     return servers
+
+
+def _is_nats(server: str) -> bool:
+    try:
+        parts = urlsplit(server)
+        return parts.scheme in ("nats", "tls") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # what it says may hold the password
+        return False
 
 
 def _subject(value: object) -> str:

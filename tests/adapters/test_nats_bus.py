@@ -1,9 +1,12 @@
 """What can befall the bus between nodes: strangers, other releases, servers that go away."""
 
+import asyncio
 import os
 import signal
+import socket
+import struct
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
@@ -12,13 +15,14 @@ import anyio
 import anyio.lowlevel
 import msgspec
 import pytest
+from attrs import define, field
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 from nats import connect
-from tests.support.nats import NatsCluster, a_nats_cluster
+from tests.support.nats import PASSWORD, USER, NatsCluster, a_nats_cluster
 
 from agentcore.books import SinkFailed
 from agentcore.bus import Ear
@@ -31,13 +35,14 @@ from agentcore.testing.making import TENANT, an_id, now
 from agentcore_adapters.nats import bus as module
 from agentcore_adapters.nats import connection, frames
 from agentcore_adapters.nats.bus import NatsBus, nats_bus
-from agentcore_adapters.nats.connection import nats_connection
+from agentcore_adapters.nats.connection import nats_connection, tls_for
 from agentcore_adapters.nats.frames import Envelope, Goes, Happened, Listens, Look, Message, Refused, Told, told_of
 from agentcore_adapters.nats.stream import ID, StreamSink
 
 pytestmark = pytest.mark.anyio
 KEY, OTHER = b"k" * 32, b"o" * 32
 PREFIX = "tests.odd"
+LET_IN = b'INFO {"server_id":"x","version":"2.10.0","max_payload":1048576}\r\n'
 
 
 @pytest.fixture
@@ -50,6 +55,59 @@ async def until(fact: Callable[[], bool], within_s: float = 15.0) -> None:
     with anyio.fail_after(within_s):
         while not fact():
             await anyio.sleep(0.01)
+
+
+@define(eq=False)
+class OddServer:
+    """Something at an address that speaks as it likes; it reads no more once it has let somebody in."""
+
+    info: bytes
+    port: int = 0
+    said: list[bytes] = field(factory=list)  #: What clients have said to it.
+    writers: list[asyncio.StreamWriter] = field(factory=list)
+
+    @property
+    def url(self) -> str:
+        return f"nats://{USER}:{PASSWORD}@127.0.0.1:{self.port}"
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.writers.append(writer)
+        with suppress(ConnectionError):
+            writer.write(self.info)
+            while line := await reader.readline():
+                self.said.append(line)
+                if line.startswith(b"PING"):
+                    writer.write(b"PONG\r\n")
+                    break
+            await asyncio.sleep(3600)
+
+    def reset(self) -> None:
+        """Break off all connections, hard."""
+        for writer in self.writers:
+            one = writer.get_extra_info("socket")
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            writer.transport.abort()
+
+
+@asynccontextmanager
+async def an_odd_server(info: bytes = LET_IN) -> AsyncIterator[OddServer]:
+    odd = OddServer(info)
+    tasks: set[asyncio.Task[None]] = set()
+
+    def came(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        tasks.add(asyncio.ensure_future(odd.serve(reader, writer)))
+
+    server = await asyncio.start_server(came, "127.0.0.1", 0)
+    odd.port = server.sockets[0].getsockname()[1]
+    try:
+        yield odd
+    finally:
+        server.close()
+        for task in tasks:
+            task.cancel()
+        for writer in odd.writers:
+            writer.transport.abort()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 @asynccontextmanager
@@ -127,6 +185,7 @@ async def test_SEC28_a_stranger_on_the_servers_moves_nothing(nats: NatsCluster, 
         msgspec.msgpack.encode(["told", [["s", [["s", "t", 1, 1, "shout", "x", 0, now()]]]]]),
         msgspec.msgpack.encode(["tail", 2**60, []]),
     ],
+    ids=lambda body: f"{len(body)} bytes",
 )
 def test_SEC28_what_is_sealed_and_of_no_known_form_is_refused(body: bytes) -> None:
     envelope = Envelope((KEY,))
@@ -221,7 +280,8 @@ async def test_SEC28_a_server_is_believed_whose_authority_is_known(tmp_path: Pat
     ca, server, key = certificates(tmp_path)
     with a_nats_cluster(tmp_path, 1, more=f'tls {{ cert_file: "{server}", key_file: "{key}" }}') as nats:
         url = nats.urls.replace("nats://", "tls://")
-        async with nats_connection((url,), ca) as known, nats_connection((url,)) as stranger:
+        tls, others = tls_for((url,), ca), tls_for((url,))
+        async with nats_connection((url,), tls) as known, nats_connection((url,), others) as stranger:
             await until(lambda: known.is_connected)
             assert known.client is not None
             await known.client.flush()
@@ -274,6 +334,102 @@ async def test_servers_that_stand_still_cost_a_bounded_part_of_memory(
         await heard(ear, bus, session_id)
 
 
+async def test_SEC28_nobody_says_who_they_are_to_a_server_that_does_not_speak_tls() -> None:
+    """Or to somebody in between, who says that it does not."""
+    async with an_odd_server() as odd:
+        url = odd.url.replace("nats://", "tls://")
+        async with nats_connection((url,), tls_for((url,))) as found:
+            await until(lambda: len(odd.writers) > 1)
+            assert not found.is_connected
+    assert odd.said == []
+
+
+@pytest.mark.parametrize(
+    "info", [b"INFO []\r\n", b"INFO {}\r\n" * 20_000, b"HTTP/1.1 400 Bad Request\r\n\r\n", b"\r\n"]
+)
+async def test_whatever_a_server_says_the_node_goes_on(info: bytes) -> None:
+    async with an_odd_server(info) as odd, nats_connection((odd.url,)) as found:
+        await until(lambda: len(odd.writers) > 1)
+        assert not found.is_connected
+
+
+async def test_a_connection_that_is_reset_with_text_on_its_way_is_made_again() -> None:
+    session_id = SessionId(an_id())
+    async with an_odd_server() as odd, nats_connection((odd.url,)) as found:
+        await until(lambda: found.is_connected)
+        async with nats_bus(found, (KEY,), NodeId("one"), PREFIX) as bus:
+            bus._readers[session_id] = {"two": float("inf")}
+            for number in range(200):
+                bus.tell(session_id, [a_live("x" * 50_000, number)])
+                await anyio.lowlevel.checkpoint()
+            odd.reset()
+            await until(lambda: found.lost == 1 and found.is_connected)
+            bus._readers[session_id] = {"two": float("inf")}
+            sent = bus.sent
+            bus.tell(session_id, [a_live("y")])  # the pump goes on
+            await until(lambda: bus.sent > sent)
+
+
+async def test_a_second_reader_of_a_session_goes_on_when_the_first_leaves(buses: tuple[NatsBus, NatsBus]) -> None:
+    bus, other = buses
+    session_id = SessionId(an_id())
+    with other.listen(TENANT, session_id) as ear:
+        await heard(ear, bus, session_id)
+        with other.listen(TENANT, session_id) as second:
+            await heard(second, bus, session_id)
+        other.wake(TENANT, session_id)  # whatever was said of leaving was said before
+        heard_before = bus.heard
+        await until(lambda: bus.heard > heard_before)
+        assert session_id in bus._readers
+
+
+async def test_who_comes_is_told_who_listens(nats: NatsCluster, buses: tuple[NatsBus, NatsBus]) -> None:
+    session_id = SessionId(an_id())
+    with buses[0].listen(TENANT, session_id):
+        async with a_bus(nats, "late") as late:
+            await until(lambda: session_id in late._readers)
+
+
+async def test_who_goes_in_order_is_told_nothing_more(nats: NatsCluster, buses: tuple[NatsBus, NatsBus]) -> None:
+    session_id, bus = SessionId(an_id()), buses[0]
+    async with a_bus(nats, "brief") as brief:
+        with brief.listen(TENANT, session_id) as ear:
+            await heard(ear, bus, session_id)
+            await brief.bye()
+            await until(lambda: session_id not in bus._readers)
+
+
+async def test_what_is_told_together_fits_into_messages(buses: tuple[NatsBus, NatsBus]) -> None:
+    """Two megabytes at once, of two sessions: NATS takes one in a message."""
+    bus, other = buses
+    ids = [SessionId(an_id()) for _ in range(2)]
+    piece = "\N{GRINNING FACE}" * 20_000
+    with other.listen(TENANT, ids[0]) as one, other.listen(TENANT, ids[1]) as two:
+        for ear, session_id in ((one, ids[0]), (two, ids[1])):
+            await heard(ear, bus, session_id)
+        for number in range(13):
+            for session_id in ids:
+                bus.tell(session_id, [a_live(piece, number * len(piece))])
+        for ear in (one, two):
+            chars = 0
+            with anyio.fail_after(10):
+                while chars < 13 * len(piece):
+                    chars += sum(
+                        len(item.text) for item in await ear.hear() if isinstance(item, Live) and item.text != "x"
+                    )
+    assert bus.dropped == 0
+
+
+async def test_wakes_that_cannot_be_sent_are_bounded(
+    buses: tuple[NatsBus, NatsBus], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "SAID", 10)
+    bus, _ = buses
+    for _ in range(20):
+        bus.wake(TENANT, SessionId("s"))
+    assert (len(bus._said), bus.dropped) == (10, 10)
+
+
 @pytest.mark.slow
 async def test_it_is_there_again_when_a_server_is(nats: NatsCluster, buses: tuple[NatsBus, NatsBus]) -> None:
     bus, other = buses
@@ -310,16 +466,25 @@ async def test_a_reader_that_is_silent_is_forgotten(nats: NatsCluster, monkeypat
 @pytest.mark.slow
 async def test_servers_that_freeze_are_left(nats: NatsCluster, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection, "PING_S", 1)
-    async with a_bus(nats, "one") as bus:
+    session_id = SessionId(an_id())
+    async with a_bus(nats, "one") as bus, a_bus(nats, "two") as other:
         client = bus.connection.client
         assert client is not None
         assert client.connected_url is not None
         frozen = next(one for one in nats.servers if one.port == client.connected_url.port)
-        frozen.signal(signal.SIGSTOP)
-        try:
-            await until(lambda: bus.connection.lost == 1 and bus.connection.is_connected, 30)
-        finally:
-            frozen.signal(signal.SIGCONT)
+        with other.listen(TENANT, session_id) as ear:
+            await heard(ear, bus, session_id)
+            frozen.signal(signal.SIGSTOP)
+            try:
+                number = 0
+                with anyio.fail_after(30):
+                    while not (bus.connection.lost == 1 and bus.connection.is_connected):
+                        bus.tell(session_id, [a_live("x" * 50_000, number := number + 1)])  # under load, too
+                        await anyio.sleep(0.005)
+                await until(lambda: other.connection.is_connected, 30)
+                await heard(ear, bus, session_id)
+            finally:
+                frozen.signal(signal.SIGCONT)
 
 
 @pytest.mark.slow

@@ -160,6 +160,15 @@ class TestStream(SinkContract):
         await sink.publish(event)
         assert received() == [event.id]
 
+    async def test_the_stream_knows_an_event_again_for_longer_than_it_is_tried_in_a_row(
+        self, sink: StreamSink, nats: NatsCluster
+    ) -> None:
+        await sink.publish(an_event())
+        client = sink.connection.client
+        assert client is not None
+        config = (await client.jetstream().stream_info(STREAM)).config
+        assert (config.duplicate_window, config.max_age) == (7200.0, 7 * 86400.0)
+
     async def test_without_a_server_it_fails_at_once(self) -> None:
         with pytest.raises(SinkFailed):
             await StreamSink(NatsConnection(()), STREAM, 1).publish(an_event())

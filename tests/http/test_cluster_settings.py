@@ -50,6 +50,9 @@ async def opened(known: Settings) -> tuple[object, object]:
         ({"nats_url": "http://host"}, "AGENTCORE_NATS_URL"),
         ({"nats_url": "nats://"}, "AGENTCORE_NATS_URL"),
         ({"nats_url": " , "}, "AGENTCORE_NATS_URL"),
+        ({"nats_url": "nats://127.0.0.1:99999"}, "AGENTCORE_NATS_URL"),
+        ({"nats_url": "nats://127.0.0.1:port"}, "AGENTCORE_NATS_URL"),
+        ({"nats_url": "nats://127.0.0.1:0"}, "AGENTCORE_NATS_URL"),
         ({"nats_url": LOCAL, "nats_prefix": "a b"}, "AGENTCORE_NATS_PREFIX"),
         ({"nats_url": LOCAL, "nats_prefix": "a.>"}, "AGENTCORE_NATS_PREFIX"),
         ({"nats_url": LOCAL, "usage_stream": "a.b"}, "AGENTCORE_USAGE_STREAM"),
@@ -61,10 +64,20 @@ def test_what_is_malformed_is_refused_by_name(variables: dict[str, str], named: 
         loaded(**variables)
 
 
+def test_SEC28_a_password_that_cannot_be_read_is_not_repeated() -> None:
+    with pytest.raises(SettingsError) as caught:
+        loaded(nats_url="tls://user:pa\u2100ss@host:1")
+    assert "pa\u2100ss" not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("variables", "says"),
     [
         ({"usage_stream": "usage"}, "needs AGENTCORE_NATS_URL"),
+        ({"nats_ca": "/ca.pem"}, "NATS_CA needs AGENTCORE_NATS_URL"),
+        ({"nats_prefix": "p"}, "NATS_PREFIX needs AGENTCORE_NATS_URL"),
+        ({"nats_plaintext": "true"}, "NATS_PLAINTEXT needs AGENTCORE_NATS_URL"),
+        ({"nats_url": FAR, "nats_ca": __file__}, "holds no certificates"),
         ({"nats_url": LOCAL, "database_url": "postgresql://host/db"}, "needs AGENTCORE_SECRET_KEY"),
         ({"nats_url": LOCAL, "usage_stream": "u", "usage_webhook": "http://x"}, "one of them"),
         ({"nats_url": "tls://nats.example:4222"}, "user:password"),

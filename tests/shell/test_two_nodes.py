@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
 
 import anyio
 import pytest
@@ -9,7 +10,8 @@ from tests.support.node import ME, NEVER, Node, settled
 
 from agentcore.admission import OnBusy
 from agentcore.asking import Accepted, Ask
-from agentcore.ids import NodeId
+from agentcore.follow import Live
+from agentcore.ids import NodeId, SessionId, TenantId
 from agentcore.node import drain, open_runtime
 from agentcore.seal import Seal
 from agentcore.task import OnCrash, TaskStatus
@@ -57,6 +59,68 @@ async def test_what_a_full_node_accepts_is_begun_by_one_that_has_room() -> None:
         first, second, third = await one.ask(), await one.ask(), await one.ask()
         assert (drives(one), drives(two)) == ([first.task_id], [second.task_id])
         assert await one.status(third) is TaskStatus.QUEUED  # nobody has room
+
+
+async def test_a_crowded_node_asks_nobody_else_about_what_is_no_work() -> None:
+    async with two_nodes(most=1) as (one, two):
+        for _ in range(3):
+            await one.ask()
+        idle = await two.queue()
+        asked: list[str] = []
+
+        def wake(_: TenantId, session_id: SessionId, /, *, waits: bool) -> None:
+            if waits:
+                asked.append(session_id)
+
+        async def ask(_: TenantId, __: SessionId) -> tuple[Live, ...] | None:
+            return None
+
+        with one.runtime.house.bus.serve(ask, wake):
+            await one.runtime.rename(ME, idle.id, "a title")
+            await settled()
+            assert asked == []
+            last = await one.ask()
+            assert asked == [last.session_id]
+
+
+async def test_a_full_node_that_is_asked_does_not_take_what_waits_for_its_own() -> None:
+    async with two_nodes(most=1) as (one, two):
+        await two.ask()
+        waiting = await one.queue()
+        two.runtime.lanes.woken(waiting.tenant_id, waiting.id, waits=True)
+        await settled()
+        assert not two.runtime.house.gate.is_crowded
+
+
+async def test_what_a_wake_begins_is_held_by_its_lane() -> None:
+    """A task whose end is just being stored lets its lane go, and somebody else's wake waits at its door."""
+    async with two_nodes(most=1) as (one, two):
+        first = await one.ask()
+        await two.ask()  # full: what it accepts now, it asks others to begin
+        gate, slow = anyio.Event(), one.runtime.house.store
+
+        class Slow:
+            def __getattr__(self, name: str) -> Any:
+                return getattr(slow, name)
+
+            async def commit(self, *args: Any) -> Any:
+                done = await slow.commit(*args)
+                await gate.wait()
+                return done
+
+        one.runtime.house.store = Slow()
+        one.run(first).say(None)
+        await settled()
+        following = await two.runtime.execute(ME, Ask(text="next"), session_id=first.session_id)
+        await settled()
+        one.runtime.house.store = slow
+        gate.set()
+        await settled()
+        assert drives(one) == [following.task_id]
+        await one.runtime.cancel(ME, following.task_id, 0)
+        one.run(following).say(None)
+        await settled()
+        assert await one.status(following) is TaskStatus.CANCELLED
 
 
 async def test_what_waits_in_line_behind_a_task_is_not_begun_elsewhere() -> None:

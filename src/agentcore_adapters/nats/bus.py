@@ -47,7 +47,7 @@ RENEW_S = 5.0  # a node says so often what it listens to
 LISTENS_S = 15.0  # a node that has not said so for that long listens no more
 SESSIONS = 5000  # in one message
 HELD_CHARS = 4 * 1024 * 1024  # told and not yet sent; more is dropped
-EVENT_CHARS = 1000  # that one event counts for
+ITEM_CHARS, EVENT_CHARS = 200, 2000  # what a piece of text counts for besides itself, and an event
 SAID = 100_000  # wakes and the like that are not yet sent; more are dropped
 REFUSED_S = 60.0  # a stranger is mentioned at most so often
 BYE_S = 1
@@ -106,7 +106,7 @@ class NatsBus:
             return
         for node in readers:
             self._told.setdefault(self.subjects.of(node), {}).setdefault(session_id, []).extend(said)
-        self._held += sum(len(item.text) if isinstance(item, Live) else EVENT_CHARS for item in said)
+        self._held += sum(ITEM_CHARS + len(item.text) if isinstance(item, Live) else EVENT_CHARS for item in said)
         self._stirred.set()
 
     def wake(self, tenant_id: TenantId, session_id: SessionId, *, waits: bool = False) -> None:
@@ -183,11 +183,7 @@ class NatsBus:
             while True:
                 await self._stirred.wait()
                 self._stirred = anyio.Event()
-                try:
-                    await self._send()
-                except Exception as error:  # noqa: BLE001 - what cannot be written is lost, and nothing else
-                    self.dropped += 1
-                    log.error("bus.failed", kind=type(error).__name__)
+                await self._send()
 
     async def bye(self) -> None:
         """Send what is left, and that nobody listens here any more."""
@@ -233,7 +229,12 @@ class NatsBus:
         for subject, message in said:
             await self._publish(subject, message)
         for subject, sessions in told.items():
-            for message in packed(sessions):
+            try:
+                messages = list(packed(sessions))
+            except Exception as error:  # noqa: BLE001 - what cannot be written is lost, and nothing else
+                self._failed(error)
+                continue
+            for message in messages:
                 await self._publish(subject, message)
 
     async def _publish(self, subject: str, message: Message) -> None:
@@ -246,8 +247,14 @@ class NatsBus:
         except (NatsError, OSError) as error:
             self.dropped += 1
             log.info("bus.dropped", kind=type(error).__name__)
+        except Exception as error:  # noqa: BLE001 - the same
+            self._failed(error)
         else:
             self.sent += 1
+
+    def _failed(self, error: Exception) -> None:
+        self.dropped += 1
+        log.error("bus.failed", kind=type(error).__name__)
 
     # ------------------------------------------------------------------------------------------------ what is heard
     async def _hear(self, msg: Msg) -> None:

@@ -9,6 +9,7 @@ import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import anyio
@@ -23,6 +24,8 @@ CONNECT_S = 2  # for one server
 PAUSE_S = (0.1, 2.0)  # between two rounds of tries: from, to
 PING_S, PINGS = 5, 2  # a server that leaves so many unanswered is left
 CLOSE_S = 1.0
+FLUSH_S = 1.0  # for two megabytes that are pending; a server that takes longer is left
+LOOK_S = 1.0  # a client whose end was not said is found so soon
 Greet = Callable[[Client], Awaitable[None]]
 
 
@@ -57,17 +60,20 @@ class NatsConnection:
         """Connect, and connect again, until cancelled."""
         pause = PAUSE_S[0]
         while True:
-            gone, client = anyio.Event(), Client()
+            gone, client = anyio.Event(), _Client(self.tls is not None)
             try:
                 await self._connect(client, gone)
                 for greet in self._greets:
                     await greet(client)
                 self._client, pause = client, PAUSE_S[0]
                 log.info("nats.connected")
-                await gone.wait()
+                # nats-py says that it is closed after it has sent what was pending, which may never be.
+                while client.is_connected:
+                    with move_on_after(LOOK_S):
+                        await gone.wait()
                 self.lost += 1
                 log.warning("nats.lost")
-            except (NatsError, OSError, TimeoutError) as error:
+            except Exception as error:  # noqa: BLE001 - whatever a server may say to us, the node goes on
                 log.warning("nats.unreachable", kind=type(error).__name__)
                 await anyio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
                 pause = min(pause * 2, PAUSE_S[1])
@@ -88,33 +94,58 @@ class NatsConnection:
             tls=self.tls,
             no_echo=True,
             allow_reconnect=False,  # the loop above does that
-            max_reconnect_attempts=1,  # each server is tried twice, then the round is over
+            max_reconnect_attempts=1,  # who cannot be reached is tried twice, then the round is over
             reconnect_time_wait=0,
             connect_timeout=CONNECT_S,
             ping_interval=PING_S,
             max_outstanding_pings=PINGS,
+            flush_timeout=FLUSH_S,
             closed_cb=closed,
             error_cb=erred,
             skip_subject_validation=True,  # ours are made of names that are
         )
 
 
+class _Client(Client):
+    """A client that says who it is over TLS only, if that is wanted: nats-py leaves it to the server."""
+
+    def __init__(self, is_secret: bool) -> None:  # noqa: FBT001 - it is all that there is to say
+        super().__init__()
+        self._is_secret = is_secret
+
+    async def _process_info(self, info: dict[str, Any], initial_connection: bool = False) -> None:  # noqa: FBT001, FBT002 - as nats-py has it
+        if initial_connection and self._is_secret and not info.get("tls_required"):
+            raise NatsError("nats: the server does not speak TLS")
+        await super()._process_info(info, initial_connection)
+
+
 async def _close(client: Client) -> None:
     with CancelScope(shield=True), move_on_after(CLOSE_S):
-        await client.close()
+        try:
+            await client.close()
+        except Exception as error:  # noqa: BLE001 - it is given up in any case
+            log.info("nats.erred", kind=type(error).__name__)
+    for subscription in client._subs.values():  # noqa: SLF001 - when closing was cut short
+        if (task := subscription._wait_for_msgs_task) is not None:  # noqa: SLF001
+            task.cancel()
     # nats-py 2.16 leaves the socket open when the server did not let it in.
     if (transport := client._transport) is not None:  # noqa: SLF001
         transport.close()  # type: ignore[no-untyped-call] # of a base class that has no types
 
 
-@asynccontextmanager
-async def nats_connection(servers: tuple[str, ...], ca: Path | None = None) -> AsyncIterator[NatsConnection]:
-    """Keep a connection to one of *servers* as long as this is open; it may come later, or never.
+def tls_for(servers: tuple[str, ...], ca: Path | None = None) -> ssl.SSLContext | None:
+    """Return how *servers* are asked: all over TLS if one is, or if *ca* says who vouches for them; None: in clear.
 
-    *ca*: who vouches for the servers' certificates; else those whom the system trusts.
+    Without *ca* those vouch whom the system trusts.  Raises OSError if it is no file of certificates.
     """
-    is_tls = any(urlsplit(server).scheme == "tls" for server in servers)
-    tls = ssl.create_default_context(cafile=str(ca) if ca else None) if is_tls or ca else None
+    if ca is None and not any(urlsplit(server).scheme == "tls" for server in servers):
+        return None
+    return ssl.create_default_context(cafile=None if ca is None else str(ca))
+
+
+@asynccontextmanager
+async def nats_connection(servers: tuple[str, ...], tls: ssl.SSLContext | None = None) -> AsyncIterator[NatsConnection]:
+    """Keep a connection to one of *servers* as long as this is open; it may come later, or never."""
     connection = NatsConnection(servers, tls)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(connection.stay)

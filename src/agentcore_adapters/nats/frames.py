@@ -24,7 +24,7 @@ LARGEST = 512 * 1024  # bytes of a message; NATS takes 1 MB unless it is told ot
 LARGEST_EVENT = 64 * 1024  # a larger one is read from the log
 PIECE_CHARS = 32 * 1024  # of live text, in one item
 OVERHEAD = 512  # bytes of an item or a session besides its text: names of at most 256 bytes, numbers, a time
-TAIL_CHARS = 96 * 1024  # at most 4 bytes each: of a longer tail its beginning is given, and the rest is asked for
+TAIL_CHARS = 96 * 1024  # at most 4 bytes each: of a longer tail its beginning is given, the log brings the rest
 
 Name = Annotated[str, Meta(min_length=1, max_length=256)]
 Place = Annotated[int, Meta(ge=0, lt=2**53)]
