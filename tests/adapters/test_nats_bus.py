@@ -158,6 +158,7 @@ async def test_SEC28_a_stranger_on_the_servers_moves_nothing(nats: NatsCluster, 
     ]
     client = await connect(nats.servers[0].url)
     with bus.serve(ask, wake), bus.listen(TENANT, session_id) as ear:
+        await heard(ear, other, session_id)  # by now the servers know where it is
         payloads = [Envelope((OTHER,)).seal(message) for message in forged]
         payloads += [b"", b"x", os.urandom(300), b"\x00" * 1_000_000, Envelope((KEY,)).seal(forged[0])[:-1]]
         for payload in payloads:

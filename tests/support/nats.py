@@ -1,5 +1,6 @@
 """Real NATS servers: one, or a cluster with JetStream."""
 
+import json
 import shutil
 import signal
 import socket
@@ -9,6 +10,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.request import urlopen
 
 from attrs import define, field
 
@@ -84,6 +86,11 @@ class NatsServer:
                 assert time.monotonic() < until, (self.folder / "nats.log").read_text()
                 time.sleep(0.02)
 
+    def known(self) -> set[str]:
+        """Return the names of the servers that it has a route to."""
+        with urlopen(f"http://127.0.0.1:{self.monitor}/routez", timeout=5) as answer:
+            return {str(route["remote_name"]) for route in json.load(answer)["routes"] if "remote_name" in route}
+
     def signal(self, number: signal.Signals) -> None:
         """Send a signal to it."""
         assert self.process is not None
@@ -114,6 +121,11 @@ class NatsCluster:
             server.start()
         for server in servers or self.servers:
             server.wait_until_ready()
+        up = [server for server in self.servers if server.process is not None]
+        until = time.monotonic() + READY_S
+        while any(len(server.known()) < len(up) - 1 for server in up):
+            assert time.monotonic() < until, "the servers do not find each other"
+            time.sleep(0.02)
 
     def kill(self, *servers: NatsServer) -> None:
         """Kill them, or only some."""
