@@ -50,8 +50,8 @@ def run_tests(session: nox.Session) -> None:
     if session.posargs:
         session.run("pytest", *session.posargs)
         return
-    session.run("pytest", "tests/simulation", "--numprocesses=2", "--dist=worksteal")
-    session.run("pytest", "--ignore=tests/simulation", "--numprocesses=3", "--dist=worksteal")
+    session.run("pytest", "tests/simulation")
+    session.run("pytest", "--ignore=tests/simulation", "--numprocesses=3", "--dist=worksteal", "--durations=25")
 
 
 @nox.session

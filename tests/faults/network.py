@@ -77,7 +77,7 @@ class Apart:
     async def let_in(self, port: int) -> None:
         """Let clients of this machine reach a server there as if it were here."""
         command = [*self.prefix, "python3", "-c", LET_IN, self.there, str(port)]
-        process = await anyio.open_process(command, stdin=subprocess.DEVNULL)
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
         self.tasks.start_soon(_as_long_as, process)
         await self._forward("127.0.0.1", port, (self.there, port))
 
@@ -132,11 +132,13 @@ class Apart:
         return int(listener.extra(anyio.abc.SocketAttribute.local_port))
 
 
-async def _as_long_as(process: anyio.abc.Process) -> None:
+async def _as_long_as(process: "subprocess.Popen[bytes]") -> None:
+    """Let it run until there is no more need of it."""
     try:
-        await process.wait()
+        await anyio.sleep_forever()
     finally:
         process.kill()
+        process.wait()
 
 
 @asynccontextmanager

@@ -13,7 +13,7 @@ from tests.simulation.world import be_silent, run
 from agentcore.testing.chaos import CALM
 from agentcore.testing.simulation import Report
 
-SEEDS = int(os.environ.get("AGENTCORE_TEST_SEEDS", "1000"))
+SEEDS = int(os.environ.get("AGENTCORE_TEST_SEEDS", "600"))
 FOUND_WITHIN = 150  # seeds; a planted fault that needs more is not found
 
 

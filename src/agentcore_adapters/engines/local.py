@@ -58,7 +58,7 @@ class LocalModel:
                 model=self.host.model_name,
                 max_tokens=ANSWER_TOKENS,
                 temperature=0.0,
-                max_retries=0,
+                max_retries=1,  # its server may close a connection just when it is used again
                 is_free=True,
             )
         return self._model
