@@ -50,7 +50,8 @@ def run_tests(session: nox.Session) -> None:
     if session.posargs:
         session.run("pytest", *session.posargs)
         return
-    session.run("pytest", "tests/simulation")
+    session.run("pytest", "tests/simulation", "-k", "every_seed")  # on all cores by itself
+    session.run("pytest", "tests/simulation", "-k", "not every_seed", "--numprocesses=2")
     session.run("pytest", "--ignore=tests/simulation", "--numprocesses=3", "--dist=worksteal", "--durations=25")
 
 

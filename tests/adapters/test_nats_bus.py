@@ -108,6 +108,9 @@ async def an_odd_server(info: bytes = LET_IN) -> AsyncIterator[OddServer]:
         for writer in odd.writers:
             writer.transport.abort()
         await asyncio.gather(*tasks, return_exceptions=True)
+        for writer in odd.writers:
+            with suppress(ConnectionError):
+                await writer.wait_closed()
 
 
 @asynccontextmanager

@@ -27,7 +27,7 @@ from agentcore_adapters.testing.provider import StubProvider, stub_provider
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 TTL_S = 1.5
-AT_ONCE = 4  # sites: each mostly waits
+AT_ONCE = 3  # sites: each mostly waits
 TALK = "[[words:60]] [[slow:0.01]]"
 LONG_TALK = "[[words:60]] [[slow:0.03]]"  # so long that its text is stored before it ends
 
@@ -269,22 +269,6 @@ async def test_C2_a_database_that_restarts_again_and_again(template: Path, kind:
         verdict = await run.verdict()
         assert verdict.accepted >= 6
         assert run.site.faults
-
-
-async def test_C5_a_server_that_is_told_to_stop_finishes_or_hands_over(template: Path) -> None:
-    """SIGTERM in turn on two servers under load: no request fails after it was repeated, no task is lost."""
-    async with a_run(template, nodes=2) as run:
-        for node in run.site.nodes:
-            await node.start()
-        with anyio.fail_after(90):
-            async with anyio.create_task_group() as programs:
-                programs.start_soon(work, run)
-                for node in run.site.nodes:
-                    await anyio.sleep(0.5)
-                    await run.site.befall("SIGTERM", node, 0.0)
-        verdict = await run.verdict()
-        assert verdict.accepted >= 6
-        assert len(run.site.faults) == 2
 
 
 def _leaf(error: BaseException) -> BaseException:

@@ -36,7 +36,7 @@ async def node(tmp_path: Path, postgres_dsn: str, outside: StubProvider) -> Asyn
         "AGENTCORE_TOOLS_RULES": "tests.slow=auto",
         "ANTHROPIC_BASE_URL": outside.url,
     }
-    async with a_site(tmp_path, env, "--ttl", "2") as site:
+    async with a_site(tmp_path, env, "--ttl", "5") as site:
         await site.nodes[0].start()
         yield site.nodes[0]
 

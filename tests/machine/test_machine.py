@@ -59,10 +59,10 @@ class OnPostgres(SessionMachine):
 
 
 def test_the_machine_on_memory() -> None:
-    run_state_machine_as_test(OnMemory, settings=settings(max_examples=120, stateful_step_count=40, phases=QUICK))
+    run_state_machine_as_test(OnMemory, settings=settings(max_examples=90, stateful_step_count=40, phases=QUICK))
 
 
 @pytest.mark.slow
 def test_the_machine_on_postgres(postgres: Server) -> None:
     OnPostgres.server = postgres
-    run_state_machine_as_test(OnPostgres, settings=settings(max_examples=40, stateful_step_count=30, phases=QUICK))
+    run_state_machine_as_test(OnPostgres, settings=settings(max_examples=30, stateful_step_count=30, phases=QUICK))

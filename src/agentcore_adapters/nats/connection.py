@@ -131,6 +131,8 @@ async def _close(client: Client) -> None:
     # nats-py 2.16 leaves the socket open when the server did not let it in.
     if (transport := client._transport) is not None:  # noqa: SLF001
         transport.close()  # type: ignore[no-untyped-call] # of a base class that has no types
+        with CancelScope(shield=True), move_on_after(CLOSE_S), suppress(Exception):  # it is gone, however that went
+            await transport.wait_closed()  # type: ignore[no-untyped-call]
 
 
 def tls_for(servers: tuple[str, ...], ca: Path | None = None) -> ssl.SSLContext | None:
