@@ -1,4 +1,4 @@
-"""Who listens in this process.
+"""Who listens in this process, and who answers.
 
 Law: an ear is a bounded buffer.  A reader that does not read costs no more than its buffer, and is told that it
 missed something; nobody who tells ever waits for it.
@@ -11,6 +11,7 @@ from typing import TypeVar
 import anyio
 from attrs import define, field
 
+from agentcore.bus import Ask, Woken
 from agentcore.follow import Entry, Head, Heard, Live, Missed
 from agentcore.ids import SessionId, TenantId
 
@@ -84,6 +85,37 @@ class Ears:
     def __contains__(self, session_id: object) -> bool:
         """Tell whether somebody listens to a session."""
         return session_id in self._by_session
+
+
+@define(eq=False)
+class Nodes:
+    """Who answers questions in this process, and is woken."""
+
+    _asks: list[Ask] = field(factory=list)
+    _wakes: list[Woken] = field(factory=list)
+
+    @contextmanager
+    def serve(self, ask: Ask, woken: Woken) -> Iterator[None]:
+        """Answer questions and hear wakes from now on."""
+        self._asks.append(ask)
+        self._wakes.append(woken)
+        try:
+            yield
+        finally:
+            self._asks.remove(ask)
+            self._wakes.remove(woken)
+
+    def wake(self, tenant_id: TenantId, session_id: SessionId, *, waits: bool) -> None:
+        """Ask each to look."""
+        for woken in self._wakes:
+            woken(tenant_id, session_id, waits=waits)
+
+    async def tail(self, tenant_id: TenantId, session_id: SessionId) -> tuple[Live, ...] | None:
+        """Return the tail of a session that is driven here; None if it is not."""
+        for ask in self._asks:
+            if (tail := await ask(tenant_id, session_id)) is not None:
+                return tail
+        return None
 
 
 def _remove(ears: dict[K, list[BufferedEar]], key: K, ear: BufferedEar) -> None:

@@ -1,14 +1,14 @@
 """The bus of one process."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 
 from attrs import define, field
 
 from agentcore.bus import Ask, BusState, Ear, Woken
 from agentcore.follow import Entry, Head, Live
 from agentcore.ids import SessionId, TenantId
-from agentcore_adapters.ears import Ears
+from agentcore_adapters.ears import Ears, Nodes
 
 
 @define(eq=False)
@@ -16,8 +16,7 @@ class MemoryBus:
     """Tells whoever listens in this process; several nodes of a test may share it."""
 
     ears: Ears = field(factory=Ears)
-    _asks: list[Ask] = field(factory=list)
-    _wakes: list[Woken] = field(factory=list)
+    nodes: Nodes = field(factory=Nodes)
 
     def tell(self, session_id: SessionId, said: Sequence[Entry | Live | Head]) -> None:
         """Tell whoever listens."""
@@ -25,8 +24,7 @@ class MemoryBus:
 
     def wake(self, tenant_id: TenantId, session_id: SessionId, *, waits: bool = False) -> None:
         """Ask every node to look."""
-        for woken in self._wakes:
-            woken(tenant_id, session_id, waits=waits)
+        self.nodes.wake(tenant_id, session_id, waits=waits)
 
     def listen(self, tenant_id: TenantId, session_id: SessionId) -> AbstractContextManager[Ear]:
         """Listen to a session from now on."""
@@ -38,21 +36,11 @@ class MemoryBus:
 
     async def tail(self, tenant_id: TenantId, session_id: SessionId) -> tuple[Live, ...] | None:
         """Ask for the tail of a session."""
-        for ask in self._asks:
-            if (tail := await ask(tenant_id, session_id)) is not None:
-                return tail
-        return None
+        return await self.nodes.tail(tenant_id, session_id)
 
-    @contextmanager
-    def serve(self, ask: Ask, woken: Woken) -> Iterator[None]:
+    def serve(self, ask: Ask, woken: Woken) -> AbstractContextManager[None]:
         """Answer questions and hear wakes from now on."""
-        self._asks.append(ask)
-        self._wakes.append(woken)
-        try:
-            yield
-        finally:
-            self._asks.remove(ask)
-            self._wakes.remove(woken)
+        return self.nodes.serve(ask, woken)
 
     def state(self) -> BusState:
         """It is always there."""

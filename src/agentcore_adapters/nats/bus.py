@@ -9,7 +9,7 @@ Story: a node says what it listens to (``Listens``) when that begins, every few 
 """
 
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, suppress
 
 import anyio
 import structlog
@@ -22,7 +22,7 @@ from nats.errors import Error as NatsError
 from agentcore.bus import Ask, BusState, Ear, Woken
 from agentcore.follow import Entry, Head, Live
 from agentcore.ids import NodeId, SessionId, TenantId
-from agentcore_adapters.ears import Ears
+from agentcore_adapters.ears import Ears, Nodes
 from agentcore_adapters.nats.connection import NatsConnection
 from agentcore_adapters.nats.frames import (
     AskTail,
@@ -79,6 +79,7 @@ class NatsBus:
     subjects: Subjects
     tail_s: float = TAIL_S
     ears: Ears = field(factory=Ears)
+    nodes: Nodes = field(factory=Nodes)
     sent: int = 0
     heard: int = 0
     dropped: int = 0
@@ -88,8 +89,6 @@ class NatsBus:
     _held: int = 0  # characters in it
     _said: list[tuple[str, Message]] = field(factory=list)  # with its subject
     _stirred: anyio.Event = field(factory=anyio.Event)
-    _asks: list[Ask] = field(factory=list)
-    _wakes: list[Woken] = field(factory=list)
     _questions: dict[int, "_Question"] = field(factory=dict)
     _number: int = 0
     _complained_at: float = float("-inf")
@@ -111,8 +110,7 @@ class NatsBus:
 
     def wake(self, tenant_id: TenantId, session_id: SessionId, *, waits: bool = False) -> None:
         """Ask every node to look."""
-        for woken in self._wakes:
-            woken(tenant_id, session_id, waits=waits)
+        self.nodes.wake(tenant_id, session_id, waits=waits)
         self._say(self.subjects.all, Look(tenant_id, session_id, waits))
 
     @contextmanager
@@ -133,7 +131,7 @@ class NatsBus:
 
     async def tail(self, tenant_id: TenantId, session_id: SessionId) -> tuple[Live, ...] | None:
         """Ask the driver, here or elsewhere, for the text that is told and not durable."""
-        if (here := await self._tail_here(tenant_id, session_id)) is not None:
+        if (here := await self.nodes.tail(tenant_id, session_id)) is not None:
             return here
         if not self.connection.is_connected:
             return None
@@ -147,16 +145,9 @@ class NatsBus:
             del self._questions[number]
         return question.tail
 
-    @contextmanager
-    def serve(self, ask: Ask, woken: Woken) -> Iterator[None]:
+    def serve(self, ask: Ask, woken: Woken) -> AbstractContextManager[None]:
         """Answer questions and hear wakes from now on."""
-        self._asks.append(ask)
-        self._wakes.append(woken)
-        try:
-            yield
-        finally:
-            self._asks.remove(ask)
-            self._wakes.remove(woken)
+        return self.nodes.serve(ask, woken)
 
     def state(self) -> BusState:
         """Say how it does."""
@@ -167,12 +158,6 @@ class NatsBus:
             dropped=self.dropped,
             refused=self.refused,
         )
-
-    async def _tail_here(self, tenant_id: TenantId, session_id: SessionId) -> tuple[Live, ...] | None:
-        for ask in self._asks:
-            if (tail := await ask(tenant_id, session_id)) is not None:
-                return tail
-        return None
 
     # ------------------------------------------------------------------------------------------------- what is sent
     async def run(self) -> None:
@@ -289,10 +274,9 @@ class NatsBus:
                 for name in names:
                     self._forget(SessionId(name), node)
             case Look(tenant, session, waits):
-                for woken in self._wakes:
-                    woken(TenantId(tenant), SessionId(session), waits=waits)
+                self.nodes.wake(TenantId(tenant), SessionId(session), waits=waits)
             case AskTail(node, number, tenant, session):
-                tail = await self._tail_here(TenantId(tenant), SessionId(session))
+                tail = await self.nodes.tail(TenantId(tenant), SessionId(session))
                 if tail is not None:
                     self._say(self.subjects.of(node), Tail(number, beginning_of(tail)))
             case Tail(number, said):
