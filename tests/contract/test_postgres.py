@@ -8,7 +8,7 @@ import anyio
 import psycopg
 import pytest
 from attrs import evolve
-from tests.support.database import Server
+from tests.support.database import Server, expiring
 
 from agentcore.changes import Receipt
 from agentcore.errors import KeyInFlight
@@ -49,13 +49,7 @@ def leases(opened: Opened) -> PostgresLeases:
 
 @pytest.fixture
 def expire(opened: Opened) -> Callable[[Lease], Awaitable[None]]:
-    async def expire(lease: Lease) -> None:
-        async with await psycopg.AsyncConnection.connect(opened[2], autocommit=True) as connection:
-            await connection.execute(
-                "UPDATE agentcore.task SET lease_expires_at = now() - interval '1 s' WHERE id = %s", [lease.task_id]
-            )
-
-    return expire
+    return expiring(opened[2])
 
 
 class TestPostgresStore(StoreContract):

@@ -2,9 +2,8 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
-import psycopg
 import pytest
-from tests.support.database import EMPTY, Server, ask
+from tests.support.database import EMPTY, Server, ask, expiring
 from tests.support.pooler import Pooler, running_pooler
 
 from agentcore.ports import Lease
@@ -47,13 +46,7 @@ def leases(opened: Opened) -> PostgresLeases:
 
 @pytest.fixture
 def expire(opened: Opened) -> Callable[[Lease], Awaitable[None]]:
-    async def expire(lease: Lease) -> None:
-        async with await psycopg.AsyncConnection.connect(opened[2], autocommit=True) as connection:
-            await connection.execute(
-                "UPDATE agentcore.task SET lease_expires_at = now() - interval '1 s' WHERE id = %s", [lease.task_id]
-            )
-
-    return expire
+    return expiring(opened[2])
 
 
 class TestPooledStore(StoreContract):

@@ -3,7 +3,7 @@
 import itertools
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from anyio import fail_after
 from attrs import define, field
 from psycopg import conninfo
 
+from agentcore.ports import Lease
 from agentcore_adapters.postgres.embedded import Cluster, EmbeddedServer
 from agentcore_adapters.postgres.migrate import migrate
 
@@ -63,6 +64,18 @@ def running_server(_: Path) -> Iterator[Server]:
     finally:
         cluster.close()
         shutil.rmtree(folder)
+
+
+def expiring(owner: str) -> Callable[[Lease], Awaitable[None]]:
+    """Return what lets a lease run out."""
+
+    async def expire(lease: Lease) -> None:
+        async with await psycopg.AsyncConnection.connect(owner, autocommit=True) as connection:
+            await connection.execute(
+                "UPDATE agentcore.task SET lease_expires_at = now() - interval '1 s' WHERE id = %s", [lease.task_id]
+            )
+
+    return expire
 
 
 def ask(dsn: str, query: str) -> Any:
