@@ -13,8 +13,7 @@ from decimal import Decimal
 
 import anyio
 import pytest
-from anyio import CancelScope
-from attrs import define, field, frozen
+from attrs import define, frozen
 from tests.support.consumer import SECRET
 
 from agentcore.books import SinkFailed, UsageRecorded
@@ -27,6 +26,7 @@ from agentcore_adapters import webhook
 from agentcore_adapters.engines import openclaw
 from agentcore_adapters.engines.openclaw import OpenClaw
 from agentcore_adapters.netguard import Guard, allow_list
+from agentcore_adapters.testing.listening import listening
 
 pytestmark = pytest.mark.anyio
 AT = datetime(2026, 1, 1, tzinfo=UTC)
@@ -42,13 +42,11 @@ class Hostile:
     answer: Callable[[asyncio.StreamWriter], Awaitable[None]] | None = None
     connections: int = 0
     sent: int = 0  #: Bytes that it could get rid of.
-    scopes: list[CancelScope] = field(factory=list)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
         try:
-            with CancelScope() as scope, suppress(ConnectionError, asyncio.IncompleteReadError):
-                self.scopes.append(scope)
+            with suppress(ConnectionError, asyncio.IncompleteReadError):
                 await reader.readuntil(b"\r\n\r\n")
                 if self.answer is not None:
                     await self.answer(writer)
@@ -64,16 +62,8 @@ class Hostile:
 @asynccontextmanager
 async def hostile() -> AsyncIterator[Hostile]:
     found = Hostile()
-    server = await asyncio.start_server(found.serve, "127.0.0.1", 0)
-    found.port = server.sockets[0].getsockname()[1]
-    try:
+    async with listening(found.serve) as found.port:
         yield found
-    finally:
-        for scope in found.scopes:
-            scope.cancel()
-        server.close()
-        await server.wait_closed()
-        await anyio.sleep(0.01)
 
 
 @pytest.fixture

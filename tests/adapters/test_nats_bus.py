@@ -38,6 +38,7 @@ from agentcore_adapters.nats.bus import NatsBus, nats_bus
 from agentcore_adapters.nats.connection import nats_connection, tls_for
 from agentcore_adapters.nats.frames import Envelope, Goes, Happened, Listens, Look, Message, Refused, Told, told_of
 from agentcore_adapters.nats.stream import ID, StreamSink
+from agentcore_adapters.testing.listening import listening
 
 pytestmark = pytest.mark.anyio
 KEY, OTHER = b"k" * 32, b"o" * 32
@@ -92,25 +93,8 @@ class OddServer:
 @asynccontextmanager
 async def an_odd_server(info: bytes = LET_IN) -> AsyncIterator[OddServer]:
     odd = OddServer(info)
-    tasks: set[asyncio.Task[None]] = set()
-
-    def came(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        tasks.add(asyncio.ensure_future(odd.serve(reader, writer)))
-
-    server = await asyncio.start_server(came, "127.0.0.1", 0)
-    odd.port = server.sockets[0].getsockname()[1]
-    try:
+    async with listening(odd.serve) as odd.port:
         yield odd
-    finally:
-        server.close()
-        for task in tasks:
-            task.cancel()
-        for writer in odd.writers:
-            writer.transport.abort()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        for writer in odd.writers:
-            with suppress(ConnectionError):
-                await writer.wait_closed()
 
 
 @asynccontextmanager

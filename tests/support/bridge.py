@@ -18,6 +18,7 @@ from agentcore.seal import Seal
 from agentcore.testing.scripted import ScriptedEngine
 from agentcore_adapters.engines.openclaw import CALLBACK, OpenClaw
 from agentcore_adapters.netguard import Guard, allow_list
+from agentcore_adapters.testing.listening import listening
 from agentcore_adapters.testing.provider import read_request
 from agentcore_http.app import API
 from tests.support.server import FINAL, Json, Served, serving
@@ -38,7 +39,6 @@ class StubBridge:
     withdrawn: list[str] = field(factory=list)
     troubles: list[str] = field(factory=list)  #: What happens to the next requests: a status, or a word of ``_fail``.
     says: Json = field(factory=dict)  #: What it answers to a dispatch.
-    _writers: set[asyncio.StreamWriter] = field(factory=set)
     _told: asyncio.Condition = field(factory=asyncio.Condition)
 
     @property
@@ -47,7 +47,6 @@ class StubBridge:
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
-        self._writers.add(writer)
         with suppress(ConnectionError, asyncio.IncompleteReadError):
             while (request := await read_request(reader)) is not None:
                 _, path, _, content = request
@@ -61,8 +60,9 @@ class StubBridge:
                 trouble = self.troubles.pop(0) if self.troubles else "202"
                 if not await self._fail(trouble, reader, writer):
                     break
-        self._writers.discard(writer)
-        await _closed(writer)
+        writer.close()
+        with suppress(ConnectionError):
+            await writer.wait_closed()
 
     async def _fail(self, trouble: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         match trouble:
@@ -104,20 +104,8 @@ class StubBridge:
 async def stub_bridge() -> AsyncIterator[StubBridge]:
     """Run a bridge in this event loop."""
     found = StubBridge()
-    server = await asyncio.start_server(found.serve, "127.0.0.1", 0)
-    found.port = server.sockets[0].getsockname()[1]
-    try:
+    async with listening(found.serve) as found.port:
         yield found
-    finally:
-        server.close()
-        for writer in list(found._writers):
-            await _closed(writer)
-
-
-async def _closed(writer: asyncio.StreamWriter) -> None:
-    writer.close()
-    with suppress(ConnectionError):
-        await writer.wait_closed()
 
 
 @frozen

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import pytest
 from attrs import define, field
 
+from agentcore_adapters.testing.listening import listening
 from agentcore_http.routes.console import page
 
 if TYPE_CHECKING:
@@ -202,10 +203,9 @@ async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -
 async def cuttable(target: str) -> AsyncIterator[Cuttable]:
     """Open a line to *target* that can be cut."""
     line = Cuttable(target)
-    server = await asyncio.start_server(line.serve, "127.0.0.1", 0)
-    line.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    try:
-        yield line
-    finally:
-        line.cut()
-        server.close()
+    async with listening(line.serve) as port:
+        line.url = f"http://127.0.0.1:{port}"
+        try:
+            yield line
+        finally:
+            line.cut()

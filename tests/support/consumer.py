@@ -8,6 +8,7 @@ from typing import Any
 from attrs import define, field
 from standardwebhooks import Webhook
 
+from agentcore_adapters.testing.listening import listening
 from agentcore_adapters.testing.provider import read_request
 
 SECRET = "whsec_" + "c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0IQ=="
@@ -53,9 +54,6 @@ class Consumer:
 async def consumer(port: int = 0) -> AsyncIterator[Consumer]:
     """Run a consumer in this event loop."""
     found = Consumer()
-    server = await asyncio.start_server(found.serve, "127.0.0.1", port)
-    found.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    try:
+    async with listening(found.serve, port) as place:
+        found.url = f"http://127.0.0.1:{place}"
         yield found
-    finally:
-        server.close()

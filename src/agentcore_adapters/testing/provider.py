@@ -17,6 +17,7 @@ from typing import Any
 from attrs import asdict, define, field
 
 from agentcore_adapters.testing.hearing import Heard, Hearing, form_of
+from agentcore_adapters.testing.listening import listening
 from agentcore_adapters.testing.scenario import (
     Scenario,
     anthropic_events,
@@ -189,12 +190,9 @@ class StubProvider:
 async def stub_provider(port: int = 0) -> AsyncIterator[StubProvider]:
     """Run a provider in this event loop."""
     provider = StubProvider()
-    server = await asyncio.start_server(provider.serve, "127.0.0.1", port)
-    provider.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    try:
+    async with listening(provider.serve, port) as place:
+        provider.url = f"http://127.0.0.1:{place}"
         yield provider
-    finally:
-        server.close()
 
 
 @contextmanager

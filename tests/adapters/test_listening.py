@@ -1,0 +1,30 @@
+"""The servers of tests leave no connection behind, whatever the moment at which one comes."""
+
+import asyncio
+import gc
+import socket
+import warnings
+
+import pytest
+
+from agentcore_adapters.testing.listening import listening
+
+
+async def _silent(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
+    await reader.read()
+
+
+async def _somebody_comes(turns: int) -> None:
+    async with listening(_silent) as port:
+        with socket.create_connection(("127.0.0.1", port)):
+            for _ in range(turns):
+                await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize("turns", range(8))
+def test_who_comes_while_a_server_closes_is_not_left(turns: int) -> None:
+    with warnings.catch_warnings(record=True) as left:
+        warnings.simplefilter("always")
+        asyncio.run(_somebody_comes(turns))
+        gc.collect()
+    assert not left
