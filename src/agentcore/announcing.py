@@ -5,8 +5,9 @@ A call that is announced and was not sent costs nothing, as long as its driver i
 billed by estimate, as every call is that was cut.
 
 Story: a lane that submits a prompt asks the engine what it will do first.  An engine that can say so plans its call
-when the store has read the history, between its two round trips; with files, and for whoever goes on with a
-conversation of its own, more would have to be read, and the call is announced as every later one is.
+when the store has read the history, between its two round trips, and gets it ready during the second; with files, and
+for whoever goes on with a conversation of its own, more would have to be read, and the call is announced as every later
+one is.
 """
 
 from collections.abc import Sequence
@@ -50,10 +51,17 @@ class Announcement:
     def __call__(self, turn: Turn, history: Sequence[Message]) -> tuple[Turn, Changes]:
         """Announce the call of *turn*, which has just begun, if there is a plan; else nothing."""
         at = turn.task.started_at or turn.task.created_at
+        self.abandon()
         self.request = self._planned(turn, history)
         if self.request is None or self.request.plan is None:
             return turn, turn.nothing(at)
+        self.request.plan.begin()  # while the store is busy with what it was given
         return announce(turn, self.request.plan.opened, at)
+
+    def abandon(self) -> None:
+        """Leave off what was planned: it was not stored, and is not run."""
+        if self.request is not None and self.request.plan is not None:
+            self.request.plan.abandon()
 
     def _planned(self, turn: Turn, history: Sequence[Message]) -> EngineRequest | None:
         try:

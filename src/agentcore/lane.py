@@ -7,12 +7,13 @@ one and then whoever drives looks at what is due.  Looking is level-triggered: a
 Story: ``reconcile`` takes what is to be driven and does what is due; ``reading`` hears the engine.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import TypeVar
 
 import anyio
+import anyio.lowlevel
 import structlog
 from anyio import CancelScope
 from attrs import define, evolve, field
@@ -23,7 +24,7 @@ from agentcore.commands import Command, HandBack
 from agentcore.engine import EngineRequest
 from agentcore.errors import StoreUnavailable, TaskNotFound
 from agentcore.events import Ended
-from agentcore.follow import Live
+from agentcore.follow import Entry, Live
 from agentcore.house import House
 from agentcore.ids import SessionId, TaskId, TenantId
 from agentcore.obey import obey
@@ -34,6 +35,7 @@ from agentcore.turn import Stop, Turn
 
 log = structlog.get_logger("agentcore.lane")
 T = TypeVar("T")
+TURNS_TO_CALL = 2  # of the event loop, after which an engine has sent a call that was ready: it runs, the call goes
 LOCK_S = 5.0  # a caller waits that long while the lane's driver waits for the store
 
 
@@ -72,22 +74,25 @@ class Lane:
 
         *submits*: it queues a task, which is begun in the same step if nothing is in its way.
         """
+        answer, begun = await self._changed(decide, submits=submits)
+        for _ in range(TURNS_TO_CALL if begun else 0):  # its caller has something to say now, which takes longer
+            await anyio.lowlevel.checkpoint()
+        return answer
+
+    async def _changed(self, decide: Callable[[], Awaitable[tuple[T, Changes]]], *, submits: bool) -> tuple[T, bool]:
+        """Do so, and say whether something was begun."""
         async with self._inside():
             for _ in range(TRIES):
                 answer, changes = await decide()
                 try:
                     with CancelScope(shield=True):  # a caller that goes away leaves nothing half done
-                        grant = request = None
-                        if changes.is_durable:
-                            grant, request = await self._put(changes, submits=submits)
-                        if grant is not None:
-                            self._drive(grant, request)
-                        else:
+                        begun = changes.is_durable and await self._put(changes, submits=submits)
+                        if not begun:
                             self.__enter__()  # _follow_up holds the lane, from now on and not only from when it runs
                             self.house.spawn(self._follow_up, bool(changes.tasks))
                 except Stale:
                     continue
-                return answer
+                return answer, begun
         raise StoreUnavailable("The session is changing too fast.")
 
     async def _follow_up(self, of_task: bool) -> None:  # noqa: FBT001 - spawn passes places
@@ -124,10 +129,10 @@ class Lane:
         finally:
             self._lock.release()
 
-    async def _put(self, changes: Changes, *, submits: bool) -> tuple[Grant | None, EngineRequest | None]:
+    async def _put(self, changes: Changes, *, submits: bool) -> bool:
         """Store what a caller asks, and when the answer is lost look whether it was stored.
 
-        Returns what is to be driven, if it was begun, and what its engine is to be run with, if that is known.
+        Return whether it was begun, and is driven here.
         """
         house, monotonic = self.house, self.house.clock.monotonic
         grant: Grant | None = None
@@ -143,6 +148,8 @@ class Lane:
                 finally:
                     if grant is None:
                         house.gate.turn_back()
+                        if announced is not None:
+                            announced.abandon()
             else:
                 committed = await house.store.commit(changes)
         except StoreUnavailable:
@@ -151,9 +158,13 @@ class Lane:
                 raise
             self._unsent = made.id if announced is not None else None
             committed = Committed()  # its entries are told by the next look at the heads of the logs
-        house.observers.committed(changes, monotonic() - began)
-        self._tell(committed)
-        return grant, announced.request if announced is not None else None
+        took_s = monotonic() - began
+        if grant is not None:
+            self._drive(grant, announced.request if announced is not None else None, committed.entries)
+        else:
+            self._tell(committed.entries)
+        house.observers.committed(changes, took_s)
+        return grant is not None
 
     def _may_begin(self) -> bool:
         house = self.house
@@ -228,15 +239,19 @@ class Lane:
             await reading.move(_while_due(command, reading=False))
         return True
 
-    def _drive(self, grant: Grant, request: EngineRequest | None = None) -> None:
-        """Begin to read the engine of what was taken; *request*: what it is run with, if that was prepared."""
-        self._tell(Committed(entries=grant.entries))
-        self.house.observers.took(grant)
+    def _drive(self, grant: Grant, request: EngineRequest | None = None, before: Sequence[Entry] = ()) -> None:
+        """Begin to read the engine of what was taken; *request*: what it is run with, if that was prepared.
+
+        *before*: what was stored with it, and is not told yet.  The engine is first in line, before those who are told.
+        """
         self.reading = reading = Reading.granted(self.house, self._lock, grant, request)
         if grant.turn.reply is not None:  # it came while nobody drove the task: nothing is asked again
             reading.stop(Ended())
         self.__enter__()  # _read holds the lane, from now on and not only from when it first runs
+        self.house.spawn(reading.listen)
         self.house.spawn(self._read, reading)
+        self._tell((*before, *grant.entries))
+        self.house.observers.took(grant)
 
     async def _ask_for_work(self) -> Grant | None:
         """Take what there is; what a lost answer gave is asked for again, before it waits for a whole lease."""
@@ -265,7 +280,6 @@ class Lane:
     async def _read(self, reading: Reading) -> None:
         """See one reading through: hear the engine out, end its task, go on with what waits."""
         try:
-            self.house.spawn(reading.listen)
             await reading.ended.wait()
             # Here the engine has really stopped: only now may its task end and the next one begin.
             await reading.end()
@@ -283,9 +297,9 @@ class Lane:
             self.reading = None
             self.house.gate.leave(self.tenant)
 
-    def _tell(self, committed: Committed) -> None:
-        if committed.entries:
-            self.house.bus.tell(self.session_id, committed.entries)
+    def _tell(self, entries: Sequence[Entry]) -> None:
+        if entries:
+            self.house.bus.tell(self.session_id, entries)
 
 
 def _while_due(due: Command, *, reading: bool) -> Callable[[Turn, datetime], tuple[Turn, Changes]]:

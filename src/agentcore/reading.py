@@ -16,6 +16,7 @@ from functools import partial
 from typing import TypeVar
 
 import anyio
+import anyio.lowlevel
 import structlog
 from anyio import CancelScope
 from attrs import define, evolve, field
@@ -25,7 +26,17 @@ from agentcore.changes import Changes, Said
 from agentcore.commands import Cancel, HandBack, Recover
 from agentcore.engine import EngineRequest, Run
 from agentcore.errors import ContextTooLarge, EngineFailed, StoreUnavailable, TaskConflict
-from agentcore.events import ApprovalRequired, Broke, CallOpened, Ended, EngineEvent, Finished, ToolUse
+from agentcore.events import (
+    ApprovalRequired,
+    Broke,
+    CallOpened,
+    Ended,
+    EngineEvent,
+    Finished,
+    TextDelta,
+    ThinkingDelta,
+    ToolUse,
+)
 from agentcore.follow import Live
 from agentcore.house import House
 from agentcore.ids import ChangeId, SessionId
@@ -40,6 +51,7 @@ log = structlog.get_logger("agentcore.reading")
 TRIES = 50  # each Stale means that somebody else got through, so this is never reached by accident
 RETRY_S = 0.2
 STUCK_S = 30.0  # after it was cancelled, an engine has that long to stop; its own grace is far below
+TURNS_TO_TELL = 2  # of the event loop, after which what was told is on its way: one to wake who listens, one to send
 OUT_OF_TURN = Broke(message="The engine said what it cannot say now.")
 IDLE = Broke(code=ErrorCode.DEADLINE, message="The engine was silent for too long.")
 
@@ -72,6 +84,7 @@ class Reading:
     _change: ChangeId | None = None  # the last that was stored
     _is_left_behind: bool = False
     _has_spoken: bool = False
+    _is_telling: bool = False  # something was told, and who listens may not have run since
     _scope: CancelScope = field(factory=CancelScope)
 
     @classmethod
@@ -161,6 +174,7 @@ class Reading:
     # -------------------------------------------------------------------------------------------------- listening
     async def listen(self) -> None:
         """Read the engine to its end: the only loop there is."""
+        plan = self.request.plan if self.request is not None else None
         try:
             last: EngineEvent = Ended()
             with self._scope:
@@ -168,6 +182,8 @@ class Reading:
             if not self.is_stopping:
                 self.last = last
         finally:
+            if plan is not None:
+                plan.abandon()
             self.ended.set()
 
     async def _hear_out(self) -> EngineEvent:
@@ -201,6 +217,10 @@ class Reading:
     async def _receive(self, event: EngineEvent) -> bool:
         """Settle one event; return whether the engine may say more."""
         self.heard_at = self.house.clock.monotonic()
+        if self._is_telling and not isinstance(event, TextDelta | ThinkingDelta):
+            self._is_telling = False
+            for _ in range(TURNS_TO_TELL):  # before more is decided and stored, which takes longer
+                await anyio.lowlevel.cancel_shielded_checkpoint()
         async with self.lock:
             if self.is_over:
                 self.house.counts.late += not isinstance(event, Ended)
@@ -278,6 +298,7 @@ class Reading:
                 return False
             if changes.live and not self.is_muted:
                 self.house.bus.tell(self.session_id, self._live(changes.live))
+                self._is_telling = True
                 if not self._has_spoken:
                     self._spoke()
             if not changes.is_durable:  # the hot path: a delta is told and nothing is stored

@@ -107,7 +107,7 @@ class ToolLoop:
 
         def plan(request: EngineRequest) -> Plan | None:
             found = model.plan(request, tools)
-            return Plan(opened=found.opened, prepared=(tools, found)) if found is not None else None
+            return evolve(found, prepared=(tools, found)) if found is not None else None
 
         return plan
 

@@ -105,7 +105,7 @@ async def test_what_is_planned_is_what_is_sent(engine: Engine, provider: StubPro
     assert foresight(evolve(request, model="nobody has asked what it costs")) is None
     assert text_of(await answer(engine, request=evolve(request, plan=plan))) == "ok"
     planned, unplanned = provider.calls[-1].body, provider.calls[-2].body
-    assert planned == unplanned == plan.prepared[1].prepared
+    assert planned == unplanned == plan.prepared[1].prepared.body
     other = evolve(a_request("other [[say:not]]"), plan=plan)  # what is sent is what was announced, and nothing else
     assert text_of(await answer(engine, request=other)) == "ok"
 

@@ -26,6 +26,7 @@ from agentcore.messages import (
 from agentcore.task import ErrorCode
 from agentcore.tooling import ModelEvent, Tool
 from agentcore.usage import Fidelity, Outcome, Price, Usage
+from agentcore_adapters.engines.posting import HOOKS, Posting
 from agentcore_adapters.engines.prices import cost_of, price_at_hand, price_of
 from agentcore_adapters.engines.providers import (
     coalesced,
@@ -34,7 +35,6 @@ from agentcore_adapters.engines.providers import (
     is_refusal,
     of_type,
     plausible,
-    posted,
     provider_errors,
     request_tokens,
 )
@@ -139,24 +139,27 @@ class ClaudeModel:
             price = price_at_hand(request.model or self.model, PROVIDER)
         except LookupError:
             return None
-        return self._planned(request, tools, price) if self._client is not None else None
+        return self._planned(self._client, request, tools, price) if self._client is not None else None
 
-    def _planned(self, request: EngineRequest, tools: Sequence[Tool], price: Price | None) -> Plan:
+    def _planned(
+        self, client: "AsyncAnthropic", request: EngineRequest, tools: Sequence[Tool], price: Price | None
+    ) -> Plan:
         body = self.body(request, tools)
         opened = CallOpened(model=body["model"], input_tokens=request_tokens(body), price=price)
-        return Plan(opened=opened, prepared={**body, "stream": True})
+        posting = Posting(client, "/v1/messages", {**body, "stream": True})
+        return Plan(opened=opened, prepared=posting, begin=posting.begin, abandon=posting.abandon)
 
     async def _say(self, request: EngineRequest, tools: Sequence[Tool]) -> AsyncGenerator[ModelEvent, None]:
         client = await self.client()  # before the call is announced: between the two a crash bills what was never sent
         plan = request.plan
         if plan is None:
             price = await price_of(request.model or self.model, PROVIDER)
-            plan = self._planned(request, tools, price)
+            plan = self._planned(client, request, tools, price)
         yield plan.opened
         heard = _Heard(Names.of(tools))
         with provider_errors(request):
             try:
-                async with posted(client, "/v1/messages", plan.prepared) as response:
+                async with plan.prepared.posted() as response:
                     async with aclosing(events(response, DECODER)) as pieces:
                         async for chunks in pieces:
                             for event in coalesced(chain.from_iterable(map(heard.take, chunks))):
@@ -195,7 +198,7 @@ class ClaudeModel:
             api_key=self.api_key,
             base_url=self.base_url or "https://api.anthropic.com",
             max_retries=self.max_retries,
-            http_client=DefaultAioHttpClient(timeout=timeout),
+            http_client=DefaultAioHttpClient(timeout=timeout, event_hooks=HOOKS),
             default_headers=headers,
         )
 

@@ -17,6 +17,7 @@ from agentcore.task import ErrorCode
 from agentcore.tooling import ModelEvent, Tool
 from agentcore.usage import FREE, Fidelity, Outcome, Price, Usage
 from agentcore_adapters.engines.openai_wire import entries, function, joined
+from agentcore_adapters.engines.posting import HOOKS, Posting
 from agentcore_adapters.engines.prices import cost_of, price_at_hand, price_of
 from agentcore_adapters.engines.providers import (
     coalesced,
@@ -26,7 +27,6 @@ from agentcore_adapters.engines.providers import (
     of_status,
     of_type,
     plausible,
-    posted,
     provider_errors,
     request_tokens,
 )
@@ -135,25 +135,28 @@ class OpenAiModel:
             price = FREE if self.is_free else price_at_hand(request.model or self.model, PROVIDER)
         except LookupError:
             return None
-        return self._planned(request, tools, price) if self._client is not None else None
+        return self._planned(self._client, request, tools, price) if self._client is not None else None
 
-    def _planned(self, request: EngineRequest, tools: Sequence[Tool], price: Price | None) -> Plan:
+    def _planned(
+        self, client: "AsyncOpenAI", request: EngineRequest, tools: Sequence[Tool], price: Price | None
+    ) -> Plan:
         body = self.body(request, tools)
         opened = CallOpened(model=body["model"], input_tokens=request_tokens(body), price=price)
-        return Plan(opened=opened, prepared=body)
+        posting = Posting(client, "/chat/completions", body)
+        return Plan(opened=opened, prepared=posting, begin=posting.begin, abandon=posting.abandon)
 
     async def _say(self, request: EngineRequest, tools: Sequence[Tool]) -> AsyncGenerator[ModelEvent, None]:
         client = await self.client()  # before the call is announced: between the two a crash bills what was never sent
         plan = request.plan
         if plan is None:
             price = FREE if self.is_free else await price_of(request.model or self.model, PROVIDER)
-            plan = self._planned(request, tools, price)
+            plan = self._planned(client, request, tools, price)
         yield plan.opened
-        body, opened = plan.prepared, plan.opened
+        posting, opened = plan.prepared, plan.opened
         heard = _Heard(request, Names.of(tools), Usage(model=opened.model), opened.input_tokens)
         with provider_errors(request):
             try:
-                async with posted(client, "/chat/completions", body) as response:
+                async with posting.posted() as response:
                     async with aclosing(events(response, DECODER)) as pieces:
                         async for chunks in pieces:
                             for event in coalesced(chain.from_iterable(map(heard.take, chunks))):
@@ -189,7 +192,7 @@ class OpenAiModel:
 
         timeout = httpx2.Timeout(10.0, read=self.idle_timeout_s, write=30.0, pool=None)
         url = self.base_url or "https://api.openai.com/v1"
-        http = DefaultAioHttpClient(timeout=timeout)
+        http = DefaultAioHttpClient(timeout=timeout, event_hooks=HOOKS)
         return AsyncOpenAI(api_key=self.api_key, base_url=url, max_retries=self.max_retries, http_client=http)
 
     def body(self, request: EngineRequest, tools: Sequence[Tool]) -> dict[str, Any]:

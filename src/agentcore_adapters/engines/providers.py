@@ -6,11 +6,11 @@ validated model for each chunk costs more than all the rest together.
 """
 
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from contextlib import contextmanager, suppress
+from typing import Any, TypeVar
 
 import msgspec
-from anyio import CancelScope, move_on_after
+from anyio import move_on_after
 
 from agentcore.engine import EngineRequest
 from agentcore.errors import EngineFailed
@@ -19,10 +19,7 @@ from agentcore.messages import FilePart
 from agentcore.task import ErrorCode
 from agentcore.tooling import ModelEvent
 from agentcore.usage import estimated_tokens
-
-if TYPE_CHECKING:
-    from anthropic import AsyncAnthropic
-    from openai import AsyncOpenAI
+from agentcore_adapters.engines.posting import Body
 
 T = TypeVar("T")
 OVERFLOW_WORDS = ("context", "too long", "exceed_context_size", "maximum context length", "too many tokens")
@@ -49,13 +46,6 @@ REST_S = 0.1  # for what follows the last word; then the connection is given up
 TRANSPORT = frozenset({"aiohttp.client_exceptions", "aiohttp.http_exceptions"})  # those the SDKs' bridge lets through
 LINE_BYTES = 16 * 1024 * 1024  # no event of theirs is near that
 MOST_TOKENS = 10**12
-
-
-class Body(Protocol):
-    """A response whose body comes piece by piece."""
-
-    def iter_bytes(self) -> AsyncIterator[bytes]:
-        """Yield what has come."""
 
 
 def failed(code: ErrorCode, *, refused_attachments: bool = False) -> EngineFailed:
@@ -108,23 +98,6 @@ def of_type(kind: object) -> EngineFailed:
 def has_attachments(request: EngineRequest) -> bool:
     """Tell whether the prompt of *request* comes with files."""
     return bool(request.messages) and any(isinstance(part, FilePart) for part in request.messages[-1].parts)
-
-
-@asynccontextmanager
-async def posted(client: "AsyncOpenAI | AsyncAnthropic", path: str, body: dict[str, Any]) -> AsyncIterator[Body]:
-    """Send *body* as it is, with the SDK's authentication, retries and errors, and yield the answer as it comes.
-
-    The SDKs' own methods rebuild every message of the history to check it, which takes ten times as long as the rest.
-    """
-    headers = {"Content-Type": "application/json", "X-Stainless-Raw-Response": "stream"}
-    response: Any = await client.post(
-        path, cast_to=object, content=msgspec.json.encode(body), options={"headers": headers}
-    )
-    try:
-        yield response
-    finally:
-        with CancelScope(shield=True):  # the connection is closed, or lies ready for the next, whatever has happened
-            await response.close()
 
 
 async def events(response: Body, decoder: msgspec.json.Decoder[T]) -> AsyncGenerator[list[T], None]:
