@@ -94,7 +94,6 @@ CASES: dict[str, str] = {
     "provider_call_pk": CALL.format(**IDS),
     "usage_call_once": USAGE.format("a", "1:1", "p2", "completed", "exact", 1, **IDS),
     "usage_provider_message_once": USAGE.format("a", "1:2", "p1", "completed", "exact", 1, **IDS),
-    "usage_tenant_fk": USAGE.format("nobody", "1:2", "p2", "completed", "exact", 1, **IDS),
     "usage_outcome": USAGE.format("a", "1:2", "p2", "odd", "exact", 1, **IDS),
     "usage_fidelity": USAGE.format("a", "1:2", "p2", "completed", "odd", 1, **IDS),
     "usage_counts_form": USAGE.format("a", "1:2", "p2", "completed", "exact", -1, **IDS),

@@ -19,6 +19,7 @@ SETTINGS = {
     "max_connections": "60",
     "max_parallel_workers_per_gather": "0",
     "jit": "off",
+    "autovacuum_naptime": "10s",  # plans made for tables that were empty are made anew so soon, and not after a minute
     "timezone": "UTC",
     "logging_collector": "on",
     "log_directory": "log",
