@@ -122,7 +122,7 @@ class Foresees(Protocol):
 
         Quick, because the prompt is not accepted yet, and without effect, because it may be refused.  What is returned
         answers at once, has no effect either, and may say None, too.  The run of a request that has its plan begins
-        with the plan's ``opened``.
+        with the plan's ``opened``, whether the plan was begun or not; a plan that was begun is run or abandoned.
         """
 
 

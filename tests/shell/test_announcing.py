@@ -1,6 +1,7 @@
 """The first call of a task, announced with its beginning."""
 
 from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any
 
@@ -19,10 +20,10 @@ from agentcore.events import CallClosed, CallOpened, EngineEvent, Finished, Text
 from agentcore.ids import InstanceId, NodeId, TenantId
 from agentcore.messages import FilePart, Message, Role, TextPart
 from agentcore.observe import Observers
-from agentcore.ports import Also, Committed, Grant
+from agentcore.ports import Also, Committed, Grant, Stale, Store
 from agentcore.task import ErrorCode, Task, TaskParams, TaskStatus
 from agentcore.testing.making import TENANT, a_prompt, a_session, now
-from agentcore.testing.puppet import Puppet
+from agentcore.testing.puppet import Puppet, PuppetRun
 from agentcore.turn import Turn
 from agentcore.usage import OpenCall, Usage
 from agentcore_adapters.memory.leases import MemoryLeases
@@ -39,6 +40,9 @@ class Planner(Puppet):
     asked: list[EngineRequest] = field(factory=list)
     error: Exception | None = None
     is_silent: bool = False
+    store: Store | None = None
+    on_record: list[OpenCall | None] = field(factory=list)  #: The call of each task, as stored when its engine was run.
+    steps: list[str] = field(factory=list)  #: What became of its plans.
 
     async def foresee(self, tenant: TenantId, params: TaskParams) -> Foresight | None:
         assert (tenant, params.max_context_messages) == (TENANT, 20)
@@ -50,7 +54,21 @@ class Planner(Puppet):
         self.asked.append(request)
         if self.error is not None:
             raise self.error
-        return None if self.is_silent else Plan(opened=OPENED, prepared=self)
+        return None if self.is_silent else Plan(opened=OPENED, prepared=self, begin=self.begin, abandon=self.abandon)
+
+    def begin(self) -> None:
+        self.steps.append("begun")
+
+    def abandon(self) -> None:
+        self.steps.append("left off")
+
+    @asynccontextmanager
+    async def run(self, request: EngineRequest) -> AsyncIterator[PuppetRun]:
+        if self.store is not None:
+            self.on_record.append((await self.store.turn(TENANT, request.task_id)).call)
+        async with Puppet.run(self, request) as run:
+            self.steps.append("run")
+            yield run
 
 
 @define(eq=False)
@@ -95,7 +113,7 @@ class Watcher:
 @pytest.fixture
 async def node() -> AsyncIterator[Node]:
     async with opened_node() as node:
-        node.puppet = node.runtime.house.engines = Planner()
+        node.puppet = node.runtime.house.engines = Planner(store=node.store)
         yield node
         assert node.runtime.counts.failed == 0
 
@@ -115,12 +133,10 @@ async def rows(node: Node, task: Accepted) -> list[tuple[str, int]]:
 
 
 async def test_a_call_is_on_record_before_its_engine_is_run(node: Node) -> None:
-    task = await node.runtime.execute(ME, Ask(text="hello"))
-    assert not planner(node).runs
-    stored = await turn_of(node, task)
-    assert stored.call is not None
-    assert (stored.call.key, stored.call.model, stored.call.input_tokens) == ("1:1", "m", 1_000)
-    await settled()
+    task = await node.ask()
+    (call,) = planner(node).on_record
+    assert call is not None
+    assert (call.key, call.model, call.input_tokens) == ("1:1", "m", 1_000)
     request = node.run(task).request
     assert (request.plan, request.messages[-1].text) == (Plan(opened=OPENED, prepared=planner(node)), "hello")
     (planned,) = planner(node).asked
@@ -133,6 +149,36 @@ async def test_a_call_is_on_record_before_its_engine_is_run(node: Node) -> None:
     assert [message.text for message in node.run(again).request.messages] == ["hello", "so", "more"]
     await node.say(again, OPENED, CLOSED, Finished(), None)
     assert await rows(node, again) == [("1:1", 900)]
+
+
+async def test_a_call_is_got_ready_while_it_is_stored_and_left_off_when_its_run_is_over(node: Node) -> None:
+    task = await node.ask()
+    assert planner(node).steps == ["begun", "run"]
+    await node.say(task, OPENED, CLOSED, Finished(), None)
+    assert planner(node).steps == ["begun", "run", "left off"]
+
+
+@pytest.mark.parametrize("error", [Stale("once"), StoreUnavailable("down")], ids=["stale", "down"])
+async def test_a_call_whose_announcement_is_not_stored_is_left_off(
+    node: Node, error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    submit, errors = MemoryLeases.submit, [error]
+
+    async def failing(leases: MemoryLeases, *about: Any) -> tuple[Committed, Grant | None]:
+        if not errors:
+            return await submit(leases, *about)
+        *_, also = about
+        also(a_turn(), history(a_turn(), TextPart("hello")))
+        raise errors.pop()
+
+    monkeypatch.setattr(MemoryLeases, "submit", failing)
+    if isinstance(error, Stale):
+        await node.ask()
+        assert planner(node).steps == ["begun", "left off", "begun", "run"]
+    else:
+        with pytest.raises(StoreUnavailable):
+            await node.ask()
+        assert planner(node).steps == ["begun", "left off"]
 
 
 async def test_who_watches_hears_of_it_when_it_is_made(node: Node) -> None:
@@ -267,6 +313,8 @@ async def test_what_was_planned_for_a_try_that_was_given_up_is_forgotten() -> No
     assert announced.call is not None
     assert changes.at == turn.task.started_at
     assert announcement.request is not None
+    assert engine.steps == ["begun"]
     engine.is_silent = True
     assert announcement(turn, history(turn, TextPart("hello")))[0] is turn
     assert announcement.request is None
+    assert engine.steps == ["begun", "left off"]
