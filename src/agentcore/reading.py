@@ -37,7 +37,7 @@ from agentcore.events import (
     ThinkingDelta,
     ToolUse,
 )
-from agentcore.follow import Live
+from agentcore.follow import Entry, Live
 from agentcore.house import House
 from agentcore.ids import ChangeId, SessionId
 from agentcore.messages import Message
@@ -73,6 +73,7 @@ class Reading:
     heard_at: float  #: Monotonic seconds at which the engine last said something.
     history: Sequence[Message] | None = None  #: Of the session, if it was read along.
     request: EngineRequest | None = None  #: What its engine is run with, if that was prepared already.
+    untold: Sequence[Entry] = ()  #: Of its beginning: told once its engine has been asked, and before it is heard.
     run: Run | None = None
     last: LastWord = Ended()
     stopped_at: float | None = None  #: Monotonic seconds.
@@ -114,6 +115,12 @@ class Reading:
     def tail(self) -> tuple[Live, ...]:
         """What is told and not durable."""
         return self._live(self.turn.tail)
+
+    def tell_of_beginning(self) -> None:
+        """Tell what is stored of it."""
+        entries, self.untold = self.untold, ()
+        if entries:
+            self.house.bus.tell(self.session_id, entries)
 
     # -------------------------------------------------------------------------------------------------- stopping
     def stop(self, last: LastWord) -> None:
@@ -217,6 +224,8 @@ class Reading:
     async def _receive(self, event: EngineEvent) -> bool:
         """Settle one event; return whether the engine may say more."""
         self.heard_at = self.house.clock.monotonic()
+        if self.untold and not isinstance(event, CallOpened):
+            self.tell_of_beginning()
         if self._is_telling and not isinstance(event, TextDelta | ThinkingDelta):
             self._is_telling = False
             for _ in range(TURNS_TO_TELL):  # before more is decided and stored, which takes longer
