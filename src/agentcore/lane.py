@@ -245,7 +245,7 @@ class Lane:
         *before*: what was stored with it, and is not told yet.  The engine is first in line, before those who are told.
         """
         self.reading = reading = Reading.granted(self.house, self._lock, grant, request)
-        reading.untold = (*before, *grant.entries)
+        reading.telling.untold = (*before, *grant.entries)
         if grant.turn.reply is not None:  # it came while nobody drove the task: nothing is asked again
             reading.stop(Ended())
         self.__enter__()  # _read holds the lane, from now on and not only from when it first runs
@@ -280,7 +280,7 @@ class Lane:
     async def _read(self, reading: Reading) -> None:
         """See one reading through: hear the engine out, end its task, go on with what waits."""
         try:
-            reading.tell_of_beginning()
+            reading.telling.begin()
             await reading.ended.wait()
             # Here the engine has really stopped: only now may its task end and the next one begin.
             await reading.end()

@@ -16,13 +16,12 @@ from functools import partial
 from typing import TypeVar
 
 import anyio
-import anyio.lowlevel
 import structlog
 from anyio import CancelScope
 from attrs import define, evolve, field
 
 from agentcore.briefing import engine_request
-from agentcore.changes import Changes, Said
+from agentcore.changes import Changes
 from agentcore.commands import Cancel, HandBack, Recover
 from agentcore.engine import EngineRequest, Run
 from agentcore.errors import ContextTooLarge, EngineFailed, StoreUnavailable, TaskConflict
@@ -37,7 +36,7 @@ from agentcore.events import (
     ThinkingDelta,
     ToolUse,
 )
-from agentcore.follow import Entry, Live
+from agentcore.follow import Live
 from agentcore.house import House
 from agentcore.ids import ChangeId, SessionId
 from agentcore.messages import Message
@@ -45,13 +44,13 @@ from agentcore.obey import obey
 from agentcore.ports import Committed, Fenced, Grant, Lease, Stale
 from agentcore.receive import receive
 from agentcore.task import ErrorCode, StopCode, TaskStatus
+from agentcore.telling import Telling
 from agentcore.turn import Turn
 
 log = structlog.get_logger("agentcore.reading")
 TRIES = 50  # each Stale means that somebody else got through, so this is never reached by accident
 RETRY_S = 0.2
 STUCK_S = 30.0  # after it was cancelled, an engine has that long to stop; its own grace is far below
-TURNS_TO_TELL = 2  # of the event loop, after which what was told is on its way: one to wake who listens, one to send
 OUT_OF_TURN = Broke(message="The engine said what it cannot say now.")
 IDLE = Broke(code=ErrorCode.DEADLINE, message="The engine was silent for too long.")
 
@@ -68,12 +67,10 @@ class Reading:
     lock: anyio.Lock  #: The lane's.
     turn: Turn  #: As stored, plus the tail; assigned in one place, after its commit.
     lease: Lease
-    since: int  #: seq of the event that began the attempt.
-    after: int  #: seq of the last event that its driver has logged.
+    telling: Telling
     heard_at: float  #: Monotonic seconds at which the engine last said something.
     history: Sequence[Message] | None = None  #: Of the session, if it was read along.
     request: EngineRequest | None = None  #: What its engine is run with, if that was prepared already.
-    untold: Sequence[Entry] = ()  #: Of its beginning: told once its engine has been asked, and before it is heard.
     run: Run | None = None
     last: LastWord = Ended()
     stopped_at: float | None = None  #: Monotonic seconds.
@@ -84,17 +81,13 @@ class Reading:
     _grace_s: float = 0.0  # for which the engine may end by itself once it is asked to
     _change: ChangeId | None = None  # the last that was stored
     _is_left_behind: bool = False
-    _has_spoken: bool = False
-    _is_telling: bool = False  # something was told, and who listens may not have run since
     _scope: CancelScope = field(factory=CancelScope)
 
     @classmethod
     def granted(cls, house: House, lock: anyio.Lock, grant: Grant, request: EngineRequest | None = None) -> "Reading":
         """Begin with what was taken."""
-        since = grant.entries[0].seq if grant.entries else 0
-        after = grant.entries[-1].seq if grant.entries else 0
-        heard_at = house.clock.monotonic()
-        return cls(house, lock, grant.turn, grant.lease, since, after, heard_at, grant.history, request)
+        telling, heard_at = Telling.granted(house, grant), house.clock.monotonic()
+        return cls(house, lock, grant.turn, grant.lease, telling, heard_at, grant.history, request)
 
     @property
     def session_id(self) -> SessionId:
@@ -114,13 +107,7 @@ class Reading:
     @property
     def tail(self) -> tuple[Live, ...]:
         """What is told and not durable."""
-        return self._live(self.turn.tail)
-
-    def tell_of_beginning(self) -> None:
-        """Tell what is stored of it."""
-        entries, self.untold = self.untold, ()
-        if entries:
-            self.house.bus.tell(self.session_id, entries)
+        return self.telling.live(self.turn.tail)
 
     # -------------------------------------------------------------------------------------------------- stopping
     def stop(self, last: LastWord) -> None:
@@ -224,12 +211,8 @@ class Reading:
     async def _receive(self, event: EngineEvent) -> bool:
         """Settle one event; return whether the engine may say more."""
         self.heard_at = self.house.clock.monotonic()
-        if self.untold and not isinstance(event, CallOpened):
-            self.tell_of_beginning()
-        if self._is_telling and not isinstance(event, TextDelta | ThinkingDelta):
-            self._is_telling = False
-            for _ in range(TURNS_TO_TELL):  # before more is decided and stored, which takes longer
-                await anyio.lowlevel.cancel_shielded_checkpoint()
+        if not isinstance(event, TextDelta | ThinkingDelta):
+            await self.telling.give_way()
         async with self.lock:
             if self.is_over:
                 self.house.counts.late += not isinstance(event, Ended)
@@ -306,10 +289,7 @@ class Reading:
             if not self._may_tell() and not (is_last and not self.is_lost):
                 return False
             if changes.live and not self.is_muted:
-                self.house.bus.tell(self.session_id, self._live(changes.live))
-                self._is_telling = True
-                if not self._has_spoken:
-                    self._spoke()
+                self.telling.text(changes.live, self.turn.task)
             if not changes.is_durable:  # the hot path: a delta is told and nothing is stored
                 self.turn = turn
                 return True
@@ -340,9 +320,7 @@ class Reading:
             self.house.observers.committed(changes, self.house.clock.monotonic() - began)
             self.leaves_nothing = committed.is_idle
             self._change = changes.id if not changes.is_text_only else self._change
-            if committed.entries:
-                self.after = committed.entries[-1].seq
-                self.house.bus.tell(self.session_id, committed.entries)
+            self.telling.log(committed.entries)
             return True
         self.lose()
         return False
@@ -358,10 +336,6 @@ class Reading:
                 return turn.refreshed(stored), changes
         self.turn = self.turn.refreshed(stored)
         return None
-
-    def _spoke(self) -> None:
-        self._has_spoken, task = True, self.turn.task
-        self.house.observers.spoke(task, (self.house.clock.now() - task.created_at).total_seconds())
 
     async def _patiently(self, ask: Callable[[], Awaitable[T]]) -> T:
         """Ask the store until it answers; raises StoreUnavailable once the lease is not trusted any more."""
@@ -392,10 +366,3 @@ class Reading:
         if self.house.clock.monotonic() >= self.lease.trusted_until:
             self.distrust()
         return not (self.is_lost or self.is_muted)
-
-    def _live(self, said: Sequence[Said]) -> tuple[Live, ...]:
-        task_id, at = self.lease.task_id, self.house.clock.now()
-        return tuple(
-            Live(task_id=task_id, since=self.since, after=self.after, kind=s.kind, text=s.text, start=s.start, at=at)
-            for s in said
-        )

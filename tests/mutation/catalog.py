@@ -75,7 +75,8 @@ STORES: Mapping[str, tuple[Look, ...]] = {
 }
 SHELL: Mapping[str, tuple[Look, ...]] = {
     **dict.fromkeys(
-        ("announcing", "lane", "lanes", "reading", "pulse", "asking", "gate", "quotas", "lines"), (BY_HAND, SEEDS)
+        ("announcing", "lane", "lanes", "reading", "pulse", "telling", "asking", "gate", "quotas", "lines"),
+        (BY_HAND, SEEDS),
     ),
     "node": (BY_HAND, SEEDS, NODES),
     "runtime": (BY_HAND, SEEDS, REMOTE, VOICE),

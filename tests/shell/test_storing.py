@@ -54,7 +54,7 @@ async def test_what_is_told_says_what_its_driver_has_logged(bench: Bench) -> Non
     await bench.say(USE)
     await bench.say(TextDelta("x"))
     (_, live) = (item for item in bench.bus.said if isinstance(item, Live))
-    assert (live.since, live.after) == (bench.reading.since, bench.reading.after)
+    assert (live.since, live.after) == (bench.reading.telling.since, bench.reading.telling.after)
     page = await bench.store.log(*bench.talk.place, 1, 100)
     assert live.after == page.head
     assert live.since == page.bound

@@ -1,12 +1,13 @@
 """One task that is driven by hand: its reading, and all that is around it."""
 
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager
 
 import anyio
 import pytest
 from attrs import define, evolve, field
 
+from agentcore.bus import Ear
 from agentcore.commands import Cancel
 from agentcore.events import EngineEvent, ToolUse
 from agentcore.follow import Entry, Head, Live
@@ -32,6 +33,7 @@ class Told(MemoryBus):
 
     def tell(self, session_id: SessionId, said: Sequence[Entry | Live | Head]) -> None:
         self.said += said
+        super().tell(session_id, said)
 
 
 @define(eq=False)
@@ -64,6 +66,9 @@ class Bench:
         await self.talk.ask(self.reading.lease.task_id, Cancel(code=code))
         await self.reading.refresh()
 
+    def listen(self) -> AbstractContextManager[Ear]:
+        return self.bus.listen(*self.talk.place)
+
     async def say(self, event: EngineEvent) -> bool:
         return await self.reading._receive(event)
 
@@ -87,7 +92,7 @@ async def a_bench() -> AsyncIterator[Bench]:
             store=store, leases=leases, bus=bus, engines=Puppet(), clock=clock, node=NODE, new_id=an_id, tasks=tasks,
             idle_s=100.0,
         )  # fmt: skip
-        yield Bench(clock, store, bus, talk, house, Reading.granted(house, anyio.Lock(), grant))
+        yield Bench(clock, store, bus, talk, house, Reading.granted(house, anyio.Lock(fast_acquire=True), grant))
         tasks.cancel_scope.cancel()
 
 
