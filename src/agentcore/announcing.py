@@ -55,8 +55,14 @@ class Announcement:
         self.request = self._planned(turn, history)
         if self.request is None or self.request.plan is None:
             return turn, turn.nothing(at)
-        self.request.plan.begin()  # while the store is busy with what it was given
+        if self.request.plan.begin is not None:
+            self.request.plan.begin()  # while the store is busy with what it was given
         return announce(turn, self.request.plan.opened, at)
+
+    @property
+    def is_getting_ready(self) -> bool:
+        """Whether a call was begun to be got ready."""
+        return self.request is not None and self.request.plan is not None and self.request.plan.begin is not None
 
     def abandon(self) -> None:
         """Leave off what was planned: it was not stored, and is not run."""

@@ -35,20 +35,21 @@ class Abilities:
     stop_grace_s: float = 0.0  #: After ``Run.interrupt``, it may end by itself for so long; 0: it is cancelled.
 
 
-def _nothing() -> None:
-    """Do nothing, for what has nothing to begin and to leave off."""
-
-
 @frozen(kw_only=True)
 class Plan:
     """The first call of a run, ready to be sent."""
 
     opened: CallOpened  #: What is announced, and what the run says first.
     prepared: Any = field(repr=False)  #: The engine's own; it is given back with the request.
-    begin: Callable[[], None] = field(default=_nothing, eq=False, repr=False)
-    """Get it ready in the background, up to what anybody else would see; returns at once."""
-    abandon: Callable[[], None] = field(default=_nothing, eq=False, repr=False)
-    """Leave off what was begun; once it was run there is nothing to leave off."""
+    begin: Callable[[], None] | None = field(default=None, eq=False, repr=False)
+    """Gets it ready in the background, up to what anybody else would see; returns at once.  None: it is ready."""
+    leave_off: Callable[[], None] | None = field(default=None, eq=False, repr=False)
+    """Gives up what was begun; once it was run there is nothing to give up."""
+
+    def abandon(self) -> None:
+        """Give up what was begun, if anything was."""
+        if self.leave_off is not None:
+            self.leave_off()
 
 
 @frozen(kw_only=True)

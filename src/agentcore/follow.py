@@ -168,7 +168,8 @@ class Follower:
     @property
     def cursor(self) -> Cursor:
         """Where the reader is, as it keeps it."""
-        return Cursor(self.seq, max(0, self.shown - self.position))
+        ahead = self.shown - self.position
+        return Cursor(self.seq, ahead) if ahead > 0 else Cursor(self.seq)
 
     def read(self, page: Page) -> Iterator[Step]:
         """Take in a page of the log."""

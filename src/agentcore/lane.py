@@ -74,25 +74,27 @@ class Lane:
 
         *submits*: it queues a task, which is begun in the same step if nothing is in its way.
         """
-        answer, begun = await self._changed(decide, submits=submits)
-        for _ in range(TURNS_TO_CALL if begun else 0):  # its caller has something to say now, which takes longer
+        answer, is_calling = await self._changed(decide, submits=submits)
+        for _ in range(TURNS_TO_CALL if is_calling else 0):  # its caller has something to say now, which takes longer
             await anyio.lowlevel.checkpoint()
         return answer
 
     async def _changed(self, decide: Callable[[], Awaitable[tuple[T, Changes]]], *, submits: bool) -> tuple[T, bool]:
-        """Do so, and say whether something was begun."""
+        """Do so, and say whether a call is ready to be sent."""
         async with self._inside():
             for _ in range(TRIES):
                 answer, changes = await decide()
                 try:
                     with CancelScope(shield=True):  # a caller that goes away leaves nothing half done
-                        begun = changes.is_durable and await self._put(changes, submits=submits)
-                        if not begun:
+                        is_begun = is_calling = False
+                        if changes.is_durable:
+                            is_begun, is_calling = await self._put(changes, submits=submits)
+                        if not is_begun:
                             self.__enter__()  # _follow_up holds the lane, from now on and not only from when it runs
                             self.house.spawn(self._follow_up, bool(changes.tasks))
                 except Stale:
                     continue
-                return answer, begun
+                return answer, is_calling
         raise StoreUnavailable("The session is changing too fast.")
 
     async def _follow_up(self, of_task: bool) -> None:  # noqa: FBT001 - spawn passes places
@@ -129,10 +131,10 @@ class Lane:
         finally:
             self._lock.release()
 
-    async def _put(self, changes: Changes, *, submits: bool) -> bool:
+    async def _put(self, changes: Changes, *, submits: bool) -> tuple[bool, bool]:
         """Store what a caller asks, and when the answer is lost look whether it was stored.
 
-        Return whether it was begun, and is driven here.
+        Return whether it was begun, and is driven here, and whether its call is ready to be sent.
         """
         house, monotonic = self.house, self.house.clock.monotonic
         grant: Grant | None = None
@@ -164,7 +166,10 @@ class Lane:
         else:
             self._tell(committed.entries)
         house.observers.committed(changes, took_s)
-        return grant is not None
+        if grant is None:
+            return False, False
+        house.observers.took(grant)
+        return True, announced is not None and announced.is_getting_ready
 
     def _may_begin(self) -> bool:
         house = self.house
@@ -226,6 +231,7 @@ class Lane:
             return False
         if not grant.is_takeover:
             self._drive(grant)
+            self.house.observers.took(grant)
             return False
         if grant.lease.task_id == self._unsent and grant.turn.task.attempt == 1:
             # Its beginning was stored here and nobody heard of it, so that its engine was never run.
@@ -251,7 +257,6 @@ class Lane:
         self.__enter__()  # _read holds the lane, from now on and not only from when it first runs
         self.house.spawn(reading.listen)
         self.house.spawn(self._read, reading)
-        self.house.observers.took(grant)
 
     async def _ask_for_work(self) -> Grant | None:
         """Take what there is; what a lost answer gave is asked for again, before it waits for a whole lease."""

@@ -3,9 +3,20 @@
 Law: whatever asks for a socket is answered.  A handshake that cannot be read (a header of more than 8 KB, more than 128
 of them) is refused by the protocol, and uvicorn 0.54 neither sends that refusal nor closes the connection, so whoever
 waited for it would wait for ever, and hold the connection for as long.
+
+Story: an application may say many frames in one message, if the scope names this extension of ASGI: a log of thousands
+of events is otherwise a way through the whole stack, and a write to the socket, for each.
 """
 
+from collections.abc import Sequence
+from typing import Any
+
+from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.exceptions import InvalidState
+
+BYTES = 64 * 1024  # that are written at once, as many as a transport takes before it asks for patience
+FRAMES = "agentcore.frames"  #: The extension, and the key of a ``websocket.send`` under which its frames stand.
 
 
 class Sockets(WebSocketsSansIOProtocol):
@@ -17,3 +28,31 @@ class Sockets(WebSocketsSansIOProtocol):
         if self.conn.handshake_exc is not None and not self.handshake_initiated and not self.transport.is_closing():
             self.transport.write(b"".join(self.conn.data_to_send()))
             self.transport.close()
+
+    async def run_asgi(self) -> None:
+        """Name the extension."""
+        self.scope["extensions"][FRAMES] = {}
+        await super().run_asgi()
+
+    async def send(self, message: Any) -> None:  # noqa: ANN401 - what ASGI calls an event
+        """Send what the application says."""
+        frames: Sequence[bytes] = message.get(FRAMES, ())
+        if not frames or not self.handshake_complete or self.close_sent:
+            return await super().send(message)
+        size = 0
+        try:
+            for place, frame in enumerate(frames, 1):
+                self.conn.send_text(frame)
+                size += len(frame)
+                if size >= BYTES or place == len(frames):
+                    await self._write()
+                    size = 0
+        except InvalidState:
+            raise ClientDisconnected from None
+
+    async def _write(self) -> None:
+        """Write what the protocol has ready, when the client has taken most of what was written before."""
+        await self.writable.wait()
+        if self.disconnected:
+            raise ClientDisconnected
+        self.transport.write(b"".join(self.conn.data_to_send()))

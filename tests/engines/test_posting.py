@@ -37,6 +37,7 @@ async def begun(engine: Engine, text: str) -> tuple[EngineRequest, Plan]:
     foresight = await able.foresee(TENANT, TaskParams(system_prompt=""))
     plan = foresight(request) if foresight is not None else None
     assert plan is not None
+    assert plan.begin is not None
     plan.begin()
     await anyio.sleep(LONG_S)
     return evolve(request, plan=plan), plan
@@ -48,6 +49,7 @@ def waiting() -> list[str]:
 
 async def test_nothing_is_sent_before_it_is_posted_and_then_once(engine: Engine, provider: StubProvider) -> None:
     request, plan = await begun(engine, "[[say:so]]")
+    assert plan.begin is not None
     plan.begin()  # begun again, and still one
     await anyio.sleep(LONG_S)
     assert (provider.calls, len(waiting())) == ([], 1)
@@ -72,6 +74,7 @@ async def test_it_can_be_run_again_when_it_was_used_or_left_off(engine: Engine, 
     request, plan = await begun(engine, "[[say:so]]")
     assert text_of(await answer(engine, request=request)) == "so"
     assert text_of(await answer(engine, request=request)) == "so"
+    assert plan.begin is not None
     plan.begin()
     plan.abandon()
     assert text_of(await answer(engine, request=request)) == "so"

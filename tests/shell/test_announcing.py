@@ -54,7 +54,7 @@ class Planner(Puppet):
         self.asked.append(request)
         if self.error is not None:
             raise self.error
-        return None if self.is_silent else Plan(opened=OPENED, prepared=self, begin=self.begin, abandon=self.abandon)
+        return None if self.is_silent else Plan(opened=OPENED, prepared=self, begin=self.begin, leave_off=self.abandon)
 
     def begin(self) -> None:
         self.steps.append("begun")

@@ -22,6 +22,7 @@ from psycopg import AsyncCursor, AsyncPipeline
 from psycopg.adapt import AdaptersMap
 from psycopg.rows import DictRow, dict_row
 from psycopg.types.json import set_json_dumps, set_json_loads
+from psycopg.types.string import TextLoader
 from psycopg_pool import AsyncConnectionPool
 
 from agentcore.errors import AgentcoreError, StoreUnavailable
@@ -46,8 +47,13 @@ ENTER_POOLED = (
 
 
 def _adapters() -> AdaptersMap:
-    """Return how values travel: JSON, of which a log is made, by a parser that is several times as fast as Python's."""
+    """Return how values travel.
+
+    JSON, of which a log is made, by a parser that is several times as fast as Python's; an id as the text that it is
+    on the wire and for us.
+    """
     found = AdaptersMap(psycopg.adapters)
+    found.register_loader("uuid", TextLoader)
     set_json_loads(msgspec.json.decode, found)
     set_json_dumps(msgspec.json.encode, found)
     return found

@@ -1,11 +1,12 @@
 """One encoder for everything that leaves, and what JSON that comes may be like."""
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import msgspec
 
 DEPTH = 64
+NONE = timedelta(0)
 _encoder = msgspec.json.Encoder(decimal_format="string")
 
 
@@ -22,7 +23,9 @@ def moment(text: str) -> datetime:
 
 def timestamp(at: datetime) -> str:
     """Write a time as RFC 3339 in UTC, to the millisecond."""
-    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    if at.utcoffset() != NONE:  # what comes from the database is in UTC, which is not always datetime's own
+        at = at.astimezone(UTC)
+    return at.replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
 
 
 # A string is passed over whole, closed or not, without going back: so this takes as long as the text is.
