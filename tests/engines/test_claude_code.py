@@ -238,10 +238,13 @@ async def test_a_decision_made_meanwhile_is_used_once(engine: ClaudeCodeCli, pro
     request = touching("it", more="[[insist]]")
     said: list[EngineEvent] = []
     async with engine.run(request) as run:
-        async for event in run:
-            said.append(event)
-            if isinstance(event, Resumable) and any(isinstance(event, ApprovalRequired) for event in said):
-                break  # the node is lost while it waits
+        with anyio.move_on_after(
+            10
+        ):  # what can be resumed may have been said before it asked, and then no more is said
+            async for event in run:
+                said.append(event)
+                if isinstance(event, Resumable) and any(isinstance(event, ApprovalRequired) for event in said):
+                    break  # the node is lost while it waits
     (ask,) = [event for event in said if isinstance(event, ApprovalRequired)]
     assert not (engine.program.workplace(request.session_id) / "it").exists()
     resumed = evolve(following(request, said), untold=(), messages=request.messages, decisions=(decided(ask),))
