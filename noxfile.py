@@ -22,6 +22,8 @@ nox.options.error_on_missing_interpreters = False
 
 PYTHONS = ["3.11", "3.12", "3.13"]
 REQUIREMENTS = Path("requirements")
+# A test that waits for ever is named, with what it waits for, and the others go on; the longest takes 150 s.
+HANGS = ("-o", "faulthandler_timeout=400", "-o", "faulthandler_exit_on_timeout=true")
 
 
 def install(session: nox.Session, pins: str, *, console: bool = False) -> None:
@@ -52,7 +54,7 @@ def run_tests(session: nox.Session) -> None:
         return
     session.run("pytest", "tests/simulation", "-k", "every_seed")  # on all cores by itself
     session.run("pytest", "tests/simulation", "-k", "not every_seed", "--numprocesses=2")
-    session.run("pytest", "--ignore=tests/simulation", "--numprocesses=3", "--dist=worksteal", "--durations=25")
+    session.run("pytest", "--ignore=tests/simulation", "--numprocesses=3", "--dist=worksteal", "--durations=25", *HANGS)
 
 
 @nox.session
