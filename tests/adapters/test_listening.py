@@ -28,3 +28,22 @@ def test_who_comes_while_a_server_closes_is_not_left(turns: int) -> None:
         asyncio.run(_somebody_comes(turns))
         gc.collect()
     assert not left
+
+
+async def _much(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    writer.write(b"x" * 10_000_000)
+    writer.close()
+
+
+async def _nobody_reads(client: socket.socket) -> None:
+    async with listening(_much) as port:
+        client.connect(("127.0.0.1", port))
+        await asyncio.sleep(0.1)
+
+
+def test_what_nobody_reads_is_not_left_on_its_way() -> None:
+    with socket.socket() as client, warnings.catch_warnings(record=True) as left:
+        warnings.simplefilter("always")
+        asyncio.run(_nobody_reads(client))
+        gc.collect()
+    assert not left

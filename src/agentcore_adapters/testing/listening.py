@@ -12,18 +12,14 @@ async def listening(
     serve: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]], port: int = 0
 ) -> AsyncIterator[int]:
     """Have *serve* answer each connection to a port of this host, and yield it; at the end all of them are cut."""
-    open_: dict[asyncio.StreamWriter, asyncio.Task[None]] = {}
+    came: dict[asyncio.StreamWriter, asyncio.Task[None]] = {}  # those that are closed, too: they may be closing yet
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None, "a connection is served by a task of its own"
-        open_[writer] = task
-        try:
-            with suppress(asyncio.CancelledError):  # from below; asyncio of Python 3.11 would print it
-                await serve(reader, writer)
-        finally:
-            if writer.is_closing():
-                del open_[writer]
+        came[writer] = task
+        with suppress(asyncio.CancelledError):  # from below; asyncio of Python 3.11 would print it
+            await serve(reader, writer)
 
     server = await asyncio.start_server(answer, "127.0.0.1", port)
     try:
@@ -35,11 +31,10 @@ async def listening(
         for _ in range(TURNS):
             await asyncio.sleep(0)
         server.close()
-        left = dict(open_)
-        for writer, task in left.items():
+        for writer, task in came.items():
             task.cancel()
             writer.transport.abort()
-        await asyncio.gather(*left.values(), return_exceptions=True)
-        for writer in left:
+        await asyncio.gather(*came.values(), return_exceptions=True)
+        for writer in came:
             with suppress(ConnectionError):
                 await writer.wait_closed()
