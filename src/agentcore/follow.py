@@ -168,8 +168,7 @@ class Follower:
     @property
     def cursor(self) -> Cursor:
         """Where the reader is, as it keeps it."""
-        ahead = self.shown - self.position
-        return Cursor(self.seq, ahead) if ahead > 0 else Cursor(self.seq)
+        return Cursor(self.seq, max(0, self.shown - self.position))
 
     def read(self, page: Page) -> Iterator[Step]:
         """Take in a page of the log."""

@@ -122,20 +122,14 @@ class Lane:
     @asynccontextmanager
     async def _inside(self) -> AsyncIterator[None]:
         try:
-            self._lock.acquire_nowait()
-        except anyio.WouldBlock:
-            await self._wait_for_the_lock()
-        try:
-            yield
-        finally:
-            self._lock.release()
-
-    async def _wait_for_the_lock(self) -> None:
-        try:
             with anyio.fail_after(LOCK_S):
                 await self._lock.acquire()
         except TimeoutError:
             raise StoreUnavailable("The session waits for the database; try again in a moment.") from None
+        try:
+            yield
+        finally:
+            self._lock.release()
 
     async def _put(self, changes: Changes, *, submits: bool) -> tuple[bool, bool]:
         """Store what a caller asks, and when the answer is lost look whether it was stored.

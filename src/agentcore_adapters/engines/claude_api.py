@@ -146,8 +146,7 @@ class ClaudeModel:
     ) -> Plan:
         body = self.body(request, tools)
         opened = CallOpened(model=body["model"], input_tokens=request_tokens(body), price=price)
-        posting = Posting(client, "/v1/messages", {**body, "stream": True})
-        return Plan(opened=opened, prepared=posting, begin=posting.begin, leave_off=posting.abandon)
+        return Posting(client, "/v1/messages", {**body, "stream": True}).planned(opened)
 
     async def _say(self, request: EngineRequest, tools: Sequence[Tool]) -> AsyncGenerator[ModelEvent, None]:
         client = await self.client()  # before the call is announced: between the two a crash bills what was never sent

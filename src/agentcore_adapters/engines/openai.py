@@ -142,8 +142,7 @@ class OpenAiModel:
     ) -> Plan:
         body = self.body(request, tools)
         opened = CallOpened(model=body["model"], input_tokens=request_tokens(body), price=price)
-        posting = Posting(client, "/chat/completions", body)
-        return Plan(opened=opened, prepared=posting, begin=posting.begin, leave_off=posting.abandon)
+        return Posting(client, "/chat/completions", body).planned(opened)
 
     async def _say(self, request: EngineRequest, tools: Sequence[Tool]) -> AsyncGenerator[ModelEvent, None]:
         client = await self.client()  # before the call is announced: between the two a crash bills what was never sent

@@ -17,6 +17,9 @@ import msgspec
 from anyio import CancelScope
 from attrs import define, field
 
+from agentcore.engine import Plan
+from agentcore.events import CallOpened
+
 if TYPE_CHECKING:
     from anthropic import AsyncAnthropic
     from openai import AsyncOpenAI
@@ -52,6 +55,10 @@ class Posting:
     body: dict[str, Any]
     _door: asyncio.Event = field(factory=asyncio.Event, eq=False, repr=False)
     _ready: "asyncio.Task[Any] | None" = field(default=None, eq=False, repr=False)
+
+    def planned(self, opened: CallOpened) -> Plan:
+        """Return the plan whose call it is."""
+        return Plan(opened=opened, prepared=self, begin=self.begin, leave_off=self.abandon)
 
     def begin(self) -> None:
         """Build it in the background, and hold it at the door."""
