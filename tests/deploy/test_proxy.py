@@ -159,6 +159,7 @@ def a_server(folder: Path, provider: str) -> tuple[int, subprocess.Popen[bytes]]
     environ = {name: value for name, value in os.environ.items() if not name.startswith(("AGENTCORE_", "ANTHROPIC_"))}
     environ |= {"OPENAI_BASE_URL": provider, "OPENAI_API_KEY": "sk-test", "AGENTCORE_DEFAULT_ENGINE": "openai"}
     environ |= {"AGENTCORE_NOTICE_SECONDS": "1", "AGENTCORE_DRAIN_SECONDS": "1"}
+    environ["AGENTCORE_LIMITS_MAX_QUEUED"] = "1000000"  # a slow machine takes up more than it can end meanwhile
     command = [sys.executable, "-m", "agentcore_http", "serve", "--store", "memory", "--port", str(port)]
     with (folder / f"server-{port}.log").open("wb") as log:
         data = ["--data-dir", str(folder / str(port))]
