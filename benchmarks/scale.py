@@ -1,6 +1,6 @@
 """How agentcore bears many of a kind: subscribers of one session, sessions of one tenant, events of one log.
 
-    python -m benchmarks.scale [--subscribers 1,100,1000]
+    python -m benchmarks.scale [--subscribers 1,100,1000] [--parts subscribers,live,tasks,sessions,replay]
 
 subscribers  sockets on one session while a run of 200 deltas, 5 ms apart, is told: CPU of the server for each delta
              that is delivered, the worst-served one, latency at one of them, memory for each socket that waits
@@ -28,6 +28,7 @@ from benchmarks.target import answered
 from benchmarks.targets.agentcore import API, Agentcore
 
 MANY, DELTAS, PAGE = 10_000, 200, 50
+PARTS = ("subscribers", "live", "tasks", "sessions", "replay")
 SESSIONS = """
     INSERT INTO agentcore.session (tenant_id, id, owner_sub, engine, title, voice_mode, status, version, created_at,
                                    updated_at)
@@ -164,7 +165,22 @@ def _execute(target: Agentcore, *statements: tuple[str, tuple[object, ...]]) -> 
             connection.execute(statement.encode(), values)
 
 
-async def run(counts: Sequence[int]) -> None:
+async def measured(load: Load, target: Agentcore, part: str, count: int) -> str:
+    """Measure one part."""
+    match part:
+        case "subscribers":
+            return await subscribers(load, target, count)
+        case "live":
+            return await live(load, target)
+        case "tasks":
+            return await tasks(target)
+        case "sessions":
+            return await sessions(target)
+        case _:
+            return await replay(target)
+
+
+async def run(counts: Sequence[int], parts: Sequence[str]) -> None:
     """Measure and print."""
     end_on_signal()
     async with stub_and_load(9880) as load:
@@ -173,12 +189,9 @@ async def run(counts: Sequence[int]) -> None:
             await target.start()
             for _ in range(5):
                 await load.run(target, await target.create_session(), 20)
-            for count in counts:
-                print(await subscribers(load, target, count), flush=True)
-            print(await live(load, target), flush=True)
-            print(await tasks(target), flush=True)
-            print(await sessions(target), flush=True)
-            print(await replay(target), flush=True)
+            for part in parts:
+                for count in counts if part == "subscribers" else (0,):
+                    print(await measured(load, target, part, count), flush=True)
         finally:
             await target.stop()
 
@@ -187,7 +200,12 @@ def main() -> None:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--subscribers", default="1,100,1000")
-    uvloop.run(run([int(count) for count in parser.parse_args().subscribers.split(",")]))
+    parser.add_argument("--parts", default=",".join(PARTS), help="some of them, in the order wanted")
+    given = parser.parse_args()
+    parts = given.parts.split(",")
+    if odd := sorted(set(parts) - set(PARTS)):
+        parser.error(f"there is no part {', '.join(odd)}; there are {', '.join(PARTS)}")
+    uvloop.run(run([int(count) for count in given.subscribers.split(",")], parts))
 
 
 if __name__ == "__main__":
