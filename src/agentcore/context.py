@@ -95,11 +95,11 @@ def rendered(messages: Sequence[Message], *, goes_on: bool = True) -> tuple[Mess
         if message.interrupted and not isinstance(parts[-1], ToolUsePart):  # a cut call is answered as such
             parts = (*parts, TextPart(INTERRUPTED_MARKER))
         shown.append(message if parts is message.parts else evolve(message, parts=parts))
-        results = takewhile(lambda after: after.role is Role.TOOL, messages[place + 1 :])
-        answered = tuple(part for result in results for part in result.parts)
-        cut = _unanswered(message.parts, answered) if message.role is Role.ASSISTANT else ()
-        if cut:
-            shown.append(evolve(message, role=Role.TOOL, parts=cut, interrupted=False))
+        if message.role is Role.ASSISTANT and any(isinstance(part, ToolUsePart) for part in message.parts):
+            results = takewhile(lambda after: after.role is Role.TOOL, messages[place + 1 :])
+            cut = _unanswered(message.parts, tuple(part for result in results for part in result.parts))
+            if cut:
+                shown.append(evolve(message, role=Role.TOOL, parts=cut, interrupted=False))
     if goes_on and shown and shown[-1].role is Role.ASSISTANT:  # resumed: the engine has to be asked for something
         shown.append(evolve(shown[-1], role=Role.USER, parts=(TextPart(CONTINUE),), interrupted=False))
     return tuple(shown)

@@ -177,7 +177,8 @@ class Follower:
                 if entry.seq != self.seq + 1:
                     yield Reset(ResetReason.CURSOR_EXPIRED)
                     return
-                for step in self._entry(entry):
+                step = self._entry(entry)
+                if step is not None:
                     yield step
                     if isinstance(step, Reset):
                         return
@@ -197,13 +198,14 @@ class Follower:
             case Entry(seq=seq) if seq <= self.seq:
                 return ()
             case Entry(seq=seq) if seq == self.seq + 1:
-                return tuple(self._entry(heard))
+                step = self._entry(heard)
+                return (step,) if step is not None else ()
             case Head(seq) if seq <= self.seq:
                 return ()
             case _:
                 return (Need.LOG,)
 
-    def _entry(self, entry: Entry) -> Iterator[Step]:
+    def _entry(self, entry: Entry) -> Step | None:
         text = ""
         if isinstance(entry.event, TextSaid):
             start = entry.position - len(entry.event.text)
@@ -211,15 +213,14 @@ class Follower:
             self.shown = max(self.shown, entry.position)
         elif bounds_attempt(entry.event, entry.attempt):
             if entry.position < self.shown:
-                yield Reset(ResetReason.TAIL_LOST)
-                return
+                return Reset(ResetReason.TAIL_LOST)
             if isinstance(entry.event, TaskRequeued) and entry.event.restart:
-                yield Reset(ResetReason.ATTEMPT_RESTARTED)
-                return
+                return Reset(ResetReason.ATTEMPT_RESTARTED)
             self.since = entry.seq
         self.seq, self.position = entry.seq, entry.position
         if text or not isinstance(entry.event, TextSaid):
-            yield Shown(cursor=self.cursor, entry=entry, text=text)
+            return Shown(cursor=self.cursor, entry=entry, text=text)
+        return None
 
     def _live(self, live: Live) -> tuple[Step, ...]:
         if live.since < self.since or live.end <= self.shown:

@@ -166,7 +166,7 @@ class Store(Books, Protocol):
     async def history(self, tenant: TenantId, session_id: SessionId, limit: int) -> list[Message]:
         """Return the last messages in history order: at least *limit*, and back to a user's message, if there are.
 
-        ``attachments_refused`` is set on messages of tasks whose provider would not take them.
+        ``attachments_refused`` is set on messages with attachments that their task's provider would not take.
         """
 
     async def messages(

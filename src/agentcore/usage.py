@@ -131,5 +131,5 @@ def estimated_tokens(text: str) -> int:
     Four ASCII characters make about one token in English; other scripts need about one token a character.
     Source: the rule of thumb in both providers' token guides, widened so that a budget is kept.
     """
-    ascii_chars = len(text.encode("ascii", "ignore"))
+    ascii_chars = len(text) if text.isascii() else len(text.encode("ascii", "ignore"))
     return (ascii_chars + 2) // 3 + (len(text) - ascii_chars)

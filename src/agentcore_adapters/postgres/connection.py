@@ -20,7 +20,7 @@ from anyio import CancelScope, fail_after
 from attrs import frozen
 from psycopg import AsyncCursor, AsyncPipeline
 from psycopg.adapt import AdaptersMap
-from psycopg.rows import DictRow, dict_row
+from psycopg.rows import DictRow, dict_row, tuple_row
 from psycopg.types.json import set_json_dumps, set_json_loads
 from psycopg.types.string import TextLoader
 from psycopg_pool import AsyncConnectionPool
@@ -35,6 +35,8 @@ from agentcore_adapters.postgres.shares import Shares
 T = TypeVar("T")
 Connection = BatchingConnection
 Cursor = AsyncCursor[DictRow]
+Listing = AsyncCursor[tuple[Any, ...]]
+Statement = tuple[LiteralString, tuple[object, ...]]
 Pool = AsyncConnectionPool[Connection]
 TRIES, JITTER_S = 4, 0.02
 PREPARED_AFTER = 2  # times that a statement was sent
@@ -143,6 +145,10 @@ class Transaction:
         """Send a statement; its rows are there after ``arrive`` or after the end."""
         return await self.connection.execute(statement, parameters)
 
+    async def send_listing(self, statement: LiteralString, *parameters: object) -> Listing:
+        """Send a statement that has rows by the hundred: they come as tuples, in half the time."""
+        return await self.connection.cursor(row_factory=tuple_row).execute(statement, parameters)
+
     async def arrive(self, *cursors: Cursor) -> list[list[DictRow]]:
         """Wait for the rows of statements that were sent: one round trip."""
         # A sync, and not the flush that fetching would send: the server's idle-in-transaction timeout begins only
@@ -163,13 +169,23 @@ class Database:
         """Run *work* for one tenant; again if it was in the way of others, and then it must decide anew."""
         return await self._run("agentcore_app", tenant, work, "BEGIN")
 
-    async def read(
-        self, tenant: TenantId, *statements: tuple[LiteralString, tuple[object, ...]]
-    ) -> list[list[DictRow]]:
+    async def read(self, tenant: TenantId, *statements: Statement) -> list[list[DictRow]]:
         """Run *statements* in one snapshot and return their rows: one round trip."""
         return await self._read("agentcore_app", tenant, statements)
 
-    async def read_all(self, *statements: tuple[LiteralString, tuple[object, ...]]) -> list[list[DictRow]]:
+    async def read_listing(
+        self, tenant: TenantId, listing: Statement, *statements: Statement
+    ) -> tuple[list[tuple[Any, ...]], list[list[DictRow]]]:
+        """The same, where the first has rows by the hundred: they come as tuples."""
+
+        async def work(transaction: Transaction) -> tuple[Listing, list[Cursor]]:
+            first = await transaction.send_listing(listing[0], *listing[1])
+            return first, [await transaction.send(statement, *parameters) for statement, parameters in statements]
+
+        first, others = await self._run("agentcore_app", tenant, work, _snapshot(1 + len(statements)))
+        return await first.fetchall(), [await cursor.fetchall() for cursor in others]
+
+    async def read_all(self, *statements: Statement) -> list[list[DictRow]]:
         """The same across tenants."""
         return await self._read("agentcore_worker", "", statements)
 
@@ -177,15 +193,11 @@ class Database:
         """Run *work* across tenants."""
         return await self._run("agentcore_worker", "", work, "BEGIN")
 
-    async def _read(
-        self, role: str, tenant: str, statements: tuple[tuple[LiteralString, tuple[object, ...]], ...]
-    ) -> list[list[DictRow]]:
-        begin: LiteralString = "BEGIN" if len(statements) == 1 else "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
-
+    async def _read(self, role: str, tenant: str, statements: tuple[Statement, ...]) -> list[list[DictRow]]:
         async def work(transaction: Transaction) -> list[Cursor]:
             return [await transaction.send(statement, *parameters) for statement, parameters in statements]
 
-        cursors = await self._run(role, tenant, work, begin)
+        cursors = await self._run(role, tenant, work, _snapshot(len(statements)))
         return [await cursor.fetchall() for cursor in cursors]
 
     async def _run(
@@ -226,6 +238,11 @@ class Database:
             finally:
                 with CancelScope(shield=True):
                     await self.pool.putconn(connection)
+
+
+def _snapshot(statements: int) -> LiteralString:
+    """Return how a transaction begins in which so many statements see the same."""
+    return "BEGIN" if statements == 1 else "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 
 
 def row_of(rows: list[DictRow]) -> dict[str, Any] | None:

@@ -3,11 +3,11 @@
 Law: one call is one snapshot and one round trip.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Any, LiteralString
+from typing import Any
 
-from attrs import evolve, frozen
+from attrs import frozen
 from psycopg import errors as pg
 from psycopg.rows import DictRow
 
@@ -15,7 +15,7 @@ from agentcore.approval import Approval
 from agentcore.books import UsageRecorded
 from agentcore.changes import Blob, Conversation
 from agentcore.errors import InstanceNotFound, SchemaOutdated, SessionNotFound, TaskNotFound
-from agentcore.follow import Page
+from agentcore.follow import Entry, Page
 from agentcore.ids import EngineName, InstanceId, MessageId, SessionId, TaskId, TenantId
 from agentcore.instances import Instance
 from agentcore.limits import Own
@@ -28,10 +28,9 @@ from agentcore.turn import Turn
 from agentcore_adapters.postgres import rows
 from agentcore_adapters.postgres import statements as sql
 from agentcore_adapters.postgres.books import PostgresBooks
-from agentcore_adapters.postgres.connection import row_of
+from agentcore_adapters.postgres.connection import Statement, row_of
 from agentcore_adapters.postgres.migrate import needed
 
-Statement = tuple[LiteralString, tuple[object, ...]]
 APPLIED = "SELECT id FROM agentcore.schema_migration"
 
 
@@ -53,7 +52,7 @@ def turn_of(session: Session, task: Task, read: Sequence[list[DictRow]]) -> Turn
     head, approvals, calls, ledger, spoken, said = (_of(task.id, found) for found in read)
     settled = {row["call_key"] for row in ledger}
     still_open = [row for row in calls if row["call_key"] not in settled]
-    entries = [rows.entry(row) for row in said]
+    entries = [rows.entry(tuple(row.values())) for row in said]
     return Turn(
         session=session,
         task=task,
@@ -191,15 +190,15 @@ class Reads(PostgresBooks):
     async def history(self, tenant: TenantId, session_id: SessionId, limit: int) -> list[Message]:
         """Return the last messages, back to a user's."""
         place = (tenant, session_id)
-        (found,) = await self.database.read(tenant, (sql.HISTORY, (*place, *place, *place, limit)))
+        found, _ = await self.database.read_listing(tenant, (sql.HISTORY, (*place, *place, *place, limit)))
         return [rows.message(row) for row in found]
 
     async def messages(
         self, tenant: TenantId, session_id: SessionId, after: tuple[int, int], limit: int
     ) -> list[Message]:
         """Return messages in history order."""
-        known, found = await self.database.read(
-            tenant, (sql.SESSION, (tenant, session_id)), (sql.MESSAGES, (tenant, session_id, *after, limit))
+        found, (known,) = await self.database.read_listing(
+            tenant, (sql.MESSAGES, (tenant, session_id, *after, limit)), (sql.SESSION, (tenant, session_id))
         )
         _must(known)
         return [rows.message(row) for row in found]
@@ -225,14 +224,8 @@ class Reads(PostgresBooks):
     async def log(self, tenant: TenantId, session_id: SessionId, since: int, limit: int) -> Page:
         """Return a stretch of the log."""
         place = (tenant, session_id)
-        head, oldest, driven, found = await self.database.read(
-            tenant,
-            (sql.HEAD, place),
-            (sql.OLDEST, place),
-            (sql.DRIVEN, place),
-            (sql.LOG, (*place, since, limit)),
-        )
-        return evolve(_page(head, oldest, driven), entries=tuple(rows.entry(row) for row in found))
+        found, (head,) = await self.database.read_listing(tenant, (sql.LOG, (*place, since, limit)), (sql.PLACE, place))
+        return _page(head, map(rows.entry, found))
 
     async def snapshot(self, tenant: TenantId, session_id: SessionId) -> Snapshot:
         """Return a session as one reading."""
@@ -241,13 +234,12 @@ class Reads(PostgresBooks):
             (sql.SESSION, place),
             (sql.ACTIVITY, place),
             (sql.OPEN_TASKS, place),
-            (sql.OLDEST, place),
-            (sql.DRIVEN, place),
+            (sql.PLACE, place),
         )
-        session, activity, tasks, oldest, driven, *read = await self.database.read(tenant, *always, (sql.HEAD, place))
+        session, activity, tasks, head, *read = await self.database.read(tenant, *always)
         ids = [str(row["id"]) for row in tasks[:1]]
         if ids:  # it was read to know which; now all again in one snapshot
-            session, activity, tasks, oldest, driven, *read = await self.database.read(
+            session, activity, tasks, head, *read = await self.database.read(
                 tenant, *always, *turn_statements(tenant, session_id, ids)
             )
         view = _view(_must(session), row_of(activity))
@@ -257,7 +249,7 @@ class Reads(PostgresBooks):
             view=view,
             task=_task_view(turn) if turn else None,
             said=turn.said if turn else (),
-            page=_page(read[0], oldest, driven),
+            page=_page(head),
         )
 
     async def heads(self, sessions: Sequence[tuple[TenantId, SessionId]]) -> dict[SessionId, int]:
@@ -314,13 +306,13 @@ def _task_view(turn: Turn) -> TaskView:
     return TaskView(task=turn.task, owner=turn.session.owner, approvals=turn.pending, usage=turn.usage)
 
 
-def _page(head: list[DictRow], oldest: list[DictRow], driven: list[DictRow]) -> Page:
+def _page(head: list[DictRow], entries: Iterable[Entry] = ()) -> Page:
     place = _must(head)
     return Page(
-        entries=(),
+        entries=tuple(entries),
         head=place["head"],
         position=place["text_pos"],
         bound=place["bound"],
-        oldest=oldest[0]["seq"] if oldest else place["head"] + 1,
-        is_driven=bool(driven),
+        oldest=place["head"] + 1 if place["oldest"] is None else place["oldest"],
+        is_driven=place["is_driven"],
     )

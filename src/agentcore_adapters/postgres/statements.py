@@ -243,8 +243,10 @@ HEAD = "SELECT head, text_pos, bound FROM log_head WHERE tenant_id = %s AND sess
 SPOKEN = """
     SELECT task_id, count(*) AS messages FROM message
     WHERE tenant_id = %s AND task_id = ANY (%s::uuid[]) GROUP BY task_id"""
+# Of SAID and LOG, and of HISTORY and MESSAGES, the columns are those that ``rows`` takes, in its order; their JSON is
+# text, because it is read quicker there.
 SAID = """
-    SELECT v.* FROM task k
+    SELECT v.seq, v.text_pos, v.task_id, v.attempt, v.event::text, v.created_at FROM task k
     CROSS JOIN LATERAL (
       SELECT coalesce(max(m.seq), k.number) AS after FROM message m
       WHERE m.tenant_id = k.tenant_id AND m.task_id = k.id AND m.role <> 'user') AS spoken
@@ -257,26 +259,34 @@ SESSION_OF = "SELECT session_id FROM task WHERE tenant_id = %s AND id = %s"
 LAST_CHANGE = "SELECT change_id FROM task WHERE tenant_id = %s AND id = %s FOR UPDATE"
 # Nothing but a value may stand beside a column that an index is to be searched by: under row-level security whatever is
 # not known to keep what it sees to itself (coalesce is not) is asked of every row, and a session may be long.
+# For few messages a task need be asked whether its attachments were refused; a join would read the task of each.
 HISTORY = """
-    SELECT m.*, t.attachments_refused FROM message m JOIN task t ON t.tenant_id = m.tenant_id AND t.id = m.task_id
-    WHERE m.tenant_id = %s AND m.session_id = %s AND m.seq >= (
+    SELECT m.seq, m.n, m.id, m.task_id, m.role, m.parts::text, m.interrupted, m.created_at,
+      CASE WHEN m.parts @> '[{"type": "file_part"}]'::jsonb THEN (
+        SELECT t.attachments_refused FROM task t WHERE t.tenant_id = m.tenant_id AND t.id = m.task_id) ELSE false END
+    FROM message m WHERE m.tenant_id = %s AND m.session_id = %s AND m.seq >= (
       SELECT coalesce(max(u.seq), 0) FROM message u
       WHERE u.tenant_id = %s AND u.session_id = %s AND u.role = 'user' AND u.seq <= (
         SELECT min(f.seq) FROM (SELECT seq FROM message WHERE tenant_id = %s AND session_id = %s
                                 ORDER BY seq DESC, n DESC LIMIT %s) AS f))
     ORDER BY m.seq, m.n"""
 MESSAGES = """
-    SELECT * FROM message WHERE tenant_id = %s AND session_id = %s AND (seq, n) > (%s, %s) ORDER BY seq, n LIMIT %s"""
+    SELECT m.seq, m.n, m.id, m.task_id, m.role, m.parts::text, m.interrupted, m.created_at FROM message m
+    WHERE m.tenant_id = %s AND m.session_id = %s AND (m.seq, m.n) > (%s, %s) ORDER BY m.seq, m.n LIMIT %s"""
 CONVERSATION = "SELECT * FROM conversation WHERE tenant_id = %s AND session_id = %s AND engine = %s"
 CONVERSATION_LINES = """
     SELECT line FROM conversation_line WHERE tenant_id = %s AND session_id = %s AND engine = %s ORDER BY n"""
 BLOBS = "SELECT * FROM blob WHERE tenant_id = %s AND sha256 = ANY (%s)"
 LOG = """
-    SELECT * FROM session_event WHERE tenant_id = %s AND session_id = %s AND seq >= %s ORDER BY seq LIMIT %s"""
-OLDEST = "SELECT seq FROM session_event WHERE tenant_id = %s AND session_id = %s ORDER BY seq LIMIT 1"
-DRIVEN = """
-    SELECT 1 AS driven FROM task WHERE tenant_id = %s AND session_id = %s AND completed_at IS NULL
-    AND lease_owner IS NOT NULL LIMIT 1"""
+    SELECT v.seq, v.text_pos, v.task_id, v.attempt, v.event::text, v.created_at FROM session_event v
+    WHERE v.tenant_id = %s AND v.session_id = %s AND v.seq >= %s ORDER BY v.seq LIMIT %s"""
+PLACE = """
+    SELECT h.head, h.text_pos, h.bound,
+      (SELECT v.seq FROM session_event v WHERE v.tenant_id = h.tenant_id AND v.session_id = h.session_id
+       ORDER BY v.seq LIMIT 1) AS oldest,
+      EXISTS (SELECT FROM task t WHERE t.tenant_id = h.tenant_id AND t.session_id = h.session_id
+              AND t.completed_at IS NULL AND t.lease_owner IS NOT NULL) AS is_driven
+    FROM log_head h WHERE h.tenant_id = %s AND h.session_id = %s"""
 ENGINE = "SELECT default_engine FROM tenant WHERE id = %s"
 
 # ---------------------------------------------------------------------------------------------------- across tenants

@@ -157,7 +157,7 @@ async def _lock(
     told = None
     if history and changes.session is not None and changes.session.version > 1:  # behind the locks: it is all there is
         place = (tenant, session_id)
-        told = await transaction.send(sql.HISTORY, *place, *place, *place, history)
+        told = await transaction.send_listing(sql.HISTORY, *place, *place, *place, history)
     session, *others = await transaction.arrive(*locked)
     if len(task_ids) == 1:
         head, tasks = session, [row | {"version": row["task_version"]} for row in session]

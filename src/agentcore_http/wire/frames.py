@@ -83,48 +83,42 @@ class Encoder:
     def encode(self, frames: Iterable[Frame], now: datetime) -> Iterator[Encoded]:
         """Encode what the subscriber is shown; what is hidden from it still moves the cursor of what follows."""
         for frame in _merged(frames):
-            payload, at = self._payload(frame, now)
+            payload: wire.Control | wire.Logged
+            seq = task = ""
+            if not isinstance(frame, Shown):
+                payload, at = _control(frame), now
+            elif (live := frame.live) is not None:
+                payload, at, task = SAID[live.kind](content=frame.text), live.at, f',"taskId":"{live.task_id}"'
+            else:
+                entry = frame.entry
+                assert entry is not None, "a frame shows an entry or live text"
+                payload, at, seq = event_payload(entry.event, frame.text), entry.at, f',"seq":{entry.seq}'
+                task = f',"taskId":"{entry.task_id}"' if entry.task_id is not None else ""
             name = str(payload.__struct_config__.tag)
             if name in self.hides:
                 continue
-            cursor = str(frame.cursor)
-            yield Encoded(cursor, name, self._body(frame, name, cursor, timestamp(at), encode(payload)))
+            # The envelope before the payload, which begins with its type; nothing in it needs an escape.
+            cursor, kind = str(frame.cursor), f'{{"type":"{name}"'
+            head = f'{kind},"cursor":"{cursor}"{seq},"sessionId":"{self.session_id}"{task},"ts":"{timestamp(at)}"'
+            yield Encoded(cursor, name, head.encode() + encode(payload)[len(kind) :])
 
-    def _body(self, frame: Frame, name: str, cursor: str, ts: str, payload: bytes) -> bytes:
-        """Put the envelope before the payload, which begins with its type; nothing here needs an escape."""
-        seq = f',"seq":{frame.entry.seq}' if isinstance(frame, Shown) and frame.entry is not None else ""
-        task_id = _task_id(frame)
-        task = f',"taskId":"{task_id}"' if task_id is not None else ""
-        kind = f'{{"type":"{name}"'
-        head = f'{kind},"cursor":"{cursor}"{seq},"sessionId":"{self.session_id}"{task},"ts":"{ts}"'
-        return head.encode() + payload[len(kind) :]
 
-    def _payload(self, frame: Frame, now: datetime) -> tuple[wire.Control | wire.Logged, datetime]:
-        match frame:
-            case Shown(live=live) if live is not None:
-                return SAID[live.kind](content=frame.text), live.at
-            case Shown(entry=entry) if entry is not None:
-                return event_payload(entry.event, frame.text), entry.at
-            case Subscribed(snapshot=snapshot):
-                head, oldest = snapshot.page.head, snapshot.page.oldest
-                return wire.Subscribed(head_seq=head, oldest_seq=oldest, snapshot=snapshot_body(snapshot)), now
-            case Restarted(snapshot=snapshot, reason=reason):
-                head, oldest = snapshot.page.head, snapshot.page.oldest
-                body = snapshot_body(snapshot)
-                return wire.StreamReset(reason=reason.value, head_seq=head, oldest_seq=oldest, snapshot=body), now
-            case Beat(head=head):
-                return wire.Heartbeat(head_seq=head), now
-            case _:
-                raise AssertionError("a frame shows an entry or live text")
+def _control(frame: Subscribed | Restarted | Beat) -> wire.Control:
+    if isinstance(frame, Beat):
+        return wire.Heartbeat(head_seq=frame.head)
+    page, body = frame.snapshot.page, snapshot_body(frame.snapshot)
+    if isinstance(frame, Subscribed):
+        return wire.Subscribed(head_seq=page.head, oldest_seq=page.oldest, snapshot=body)
+    return wire.StreamReset(reason=frame.reason.value, head_seq=page.head, oldest_seq=page.oldest, snapshot=body)
 
 
 def event_payload(event: Event, text: str) -> wire.Logged:
     """Say a logged event in the wire's words; *text* is what is shown of a TextSaid."""
+    if isinstance(event, TextSaid):
+        return SAID[event.kind](content=text)
     if (status := STATUS.get(type(event))) is not None:
         return wire.TaskInfo(status=status.value)
     match event:
-        case TextSaid(kind=kind):
-            return SAID[kind](content=text)
         case SessionOpened():
             return wire.SessionInfo()
         case SessionRenamed(title):
@@ -198,14 +192,6 @@ def snapshot_body(snapshot: Snapshot) -> wire.SnapshotAnswer:
         pending_approvals=[answers.approval(a) for a in (task.approvals if task else ()) if a.is_pending],
         text="".join(part.text for part in snapshot.said if isinstance(part, TextPart)),
     )
-
-
-def _task_id(frame: Frame) -> str | None:
-    if not isinstance(frame, Shown):
-        return None
-    if frame.live is not None:
-        return frame.live.task_id
-    return frame.entry.task_id if frame.entry is not None else None
 
 
 def _merged(frames: Iterable[Frame]) -> Iterator[Frame]:

@@ -1,12 +1,12 @@
 """One encoder for everything that leaves, and what JSON that comes may be like."""
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
+from functools import lru_cache
 
 import msgspec
 
 DEPTH = 64
-NONE = timedelta(0)
 _encoder = msgspec.json.Encoder(decimal_format="string")
 
 
@@ -21,11 +21,12 @@ def moment(text: str) -> datetime:
     return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
 
 
+@lru_cache(maxsize=1024)  # what happens together has one time, and is told to many
 def timestamp(at: datetime) -> str:
     """Write a time as RFC 3339 in UTC, to the millisecond."""
-    if at.utcoffset() != NONE:  # what comes from the database is in UTC, which is not always datetime's own
+    if at.utcoffset():
         at = at.astimezone(UTC)
-    return at.replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
+    return at.isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
 
 
 # A string is passed over whole, closed or not, without going back: so this takes as long as the text is.

@@ -34,6 +34,11 @@ def row(read: Callable[[Any], Any], write: Callable[[Any], Any]) -> Callable[[by
     return run
 
 
+def event(json: object) -> Event:
+    """Read an event, which comes as text."""
+    return codec.event(msgspec.json.encode(json))
+
+
 TARGETS = [
     Target(
         name=f"rows_of_{name}",
@@ -42,7 +47,12 @@ TARGETS = [
         seeds=[msgspec.json.encode(seed) for seed in seeds],
     )
     for name, read, write, seeds in (
-        ("events", codec.event, codec.event_json, [codec.event_json(a_sample(kind)) for kind in get_args(Event)]),
+        (
+            "events",
+            event,
+            codec.event_json,
+            [codec.event_json(a_sample(kind)) for kind in get_args(Event)],
+        ),
         ("parts", codec.parts, codec.parts_json, [PARTS]),
         ("params", codec.params, codec.params_json, [codec.params_json(TaskParams(system_prompt="s"))]),
     )

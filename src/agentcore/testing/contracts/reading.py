@@ -1,15 +1,17 @@
 """What every Store promises of its reads."""
 
 from datetime import timedelta
+from hashlib import sha256
 
 import pytest
 from attrs import evolve
 
+from agentcore.changes import Blob
 from agentcore.commands import Cancel
 from agentcore.errors import SessionNotFound, TaskNotFound
 from agentcore.events import Broke, CallClosed, CallOpened, Ended, Finished, TextDelta, ToolResult, ToolUse
 from agentcore.ids import EngineName
-from agentcore.messages import Role, TextPart
+from agentcore.messages import FilePart, Role, TextPart
 from agentcore.ports import Leases, Store
 from agentcore.session import Session
 from agentcore.task import Decision, ErrorCode, TaskStatus
@@ -195,10 +197,15 @@ class ReadingContract:
 
     async def test_refused_attachments_are_marked_in_the_history(self, store: Store, leases: Leases) -> None:
         talk = a_talk(store, leases)
-        await talk.admit()
-        grant = await talk.take()
-        await talk.say(grant.turn, grant.lease, Broke(attachments_refused=True))
-        assert [message.attachments_refused for message in await store.history(*talk.place, 10)] == [True]
+        data = b"a picture"
+        digest = sha256(data).hexdigest()
+        part = FilePart(sha256=digest, media_type="image/png", size=len(data))
+        blob = Blob(sha256=digest, media_type="image/png", data=data)
+        for is_refused in (False, True):
+            await talk.admit(evolve(a_prompt(), parts=(TextPart("see"), part), blobs=(blob,)))
+            grant = await talk.take()
+            await talk.say(grant.turn, grant.lease, Broke(attachments_refused=is_refused))
+        assert [message.attachments_refused for message in await store.history(*talk.place, 10)] == [False, True]
 
     async def test_tasks_are_paged_by_number(self, store: Store, leases: Leases) -> None:
         talk = a_talk(store, leases)
