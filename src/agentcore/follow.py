@@ -168,7 +168,7 @@ class Follower:
     @property
     def cursor(self) -> Cursor:
         """Where the reader is, as it keeps it."""
-        return Cursor(self.seq, max(0, self.shown - self.position))
+        return Cursor(self.seq, self.shown - self.position if self.shown > self.position else 0)
 
     def read(self, page: Page) -> Iterator[Step]:
         """Take in a page of the log."""
