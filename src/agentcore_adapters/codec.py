@@ -1,7 +1,8 @@
 """Domain values as JSON, for the columns that hold them.
 
 Law: every member of a union carries its tag, tags never change, and old rows stay readable: unknown keys are
-ignored, missing ones take their default.
+ignored, missing ones take their default.  The converter writes all of it, and reads all but events and text, which are
+read by the hundred.
 """
 
 import re
@@ -63,10 +64,8 @@ _PART: Any = Union[get_args(Part)]
 _EVENT: Any = Union[get_args(Event)]
 _READ_PART = _CONVERTER.get_structure_hook(_PART)  # looked up once: a history has many
 _TEXT = _tag(TextPart)
-_json, _tagged = msgspec.json.Decoder().decode, msgspec.json.Decoder(_Tagged).decode
-
-
 _READERS = _readers()
+_json, _tagged = msgspec.json.Decoder().decode, msgspec.json.Decoder(_Tagged).decode
 
 
 def event_json(event: Event) -> Json:

@@ -86,6 +86,10 @@ def test_tags_never_change() -> None:
     }
 
 
+def test_events_pass_no_converter_but_those_that_hold_a_union_of_ours() -> None:
+    assert TAGS - codec._READERS.keys() == {"prompted"}
+
+
 def test_text_is_written_as_the_flush_statement_writes_it() -> None:
     event = TextSaid(kind=TextKind.THINKING, text="hm")
     assert codec.event_json(event) == {"type": "text_said", "kind": "thinking", "text": "hm"}
