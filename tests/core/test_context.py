@@ -107,6 +107,12 @@ def test_a_call_without_a_result_is_answered_for_the_engine() -> None:
     assert shown[2].parts == (ToolResultPart(tool_use_id="1", output=CUT_TOOL, is_error=True),)
 
 
+def test_a_call_after_words_is_answered_too() -> None:
+    use = ToolUsePart(tool_use_id="1", tool_name="t", input={})
+    (_, _, answer, _) = rendered([user("q"), a_message(Role.ASSISTANT, TextPart("I look"), use), user("again")])
+    assert answer.parts == (ToolResultPart(tool_use_id="1", output=CUT_TOOL, is_error=True),)
+
+
 def test_a_resumed_attempt_asks_to_go_on() -> None:
     assert rendered([user("q"), said("half")])[-1].text == CONTINUE
 
