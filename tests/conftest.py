@@ -15,6 +15,7 @@ from agentcore_adapters.postgres.store import postgres_store
 from agentcore_adapters.testing.provider import StubProvider, stub_provider
 from tests.support.bridge import RemoteServed, serving_remote
 from tests.support.database import Server, running_server
+from tests.support.loop import PatientLoop
 from tests.support.server import Served, serving
 
 settings.register_profile("normal", deadline=None, suppress_health_check=list(HealthCheck), print_blob=True)
@@ -23,8 +24,8 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "normal"))
 
 
 @pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
+def anyio_backend() -> tuple[str, dict[str, object]]:
+    return "asyncio", {"loop_factory": PatientLoop}
 
 
 @pytest.fixture(scope="session")

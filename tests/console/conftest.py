@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from tests.support.browser import Looking, browsing, looking
+from tests.support.loop import PatientLoop
 from tests.support.server import Served, serving
 from tests.support.tokens import memory
 
@@ -13,9 +14,9 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(scope="module")
-def anyio_backend() -> str:
+def anyio_backend() -> tuple[str, dict[str, object]]:
     """The loop that the browser's driver lives in."""
-    return "asyncio"
+    return "asyncio", {"loop_factory": PatientLoop}
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,7 @@
 """What every Engine promises whose answers come by a callback, so as the command ``Deliver`` and not from its run."""
 
 from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 
 import anyio
 import pytest
@@ -53,24 +54,24 @@ class CallbackEngineContract:
     async def test_it_is_silent_until_it_is_left(self, engine: Engine) -> None:
         request = self.request("Do it.")
         said: list[EngineEvent] = []
-        with anyio.move_on_after(2 * QUIET_S) as scope:
-            await self._run(engine, request, said)
-        assert scope.cancelled_caught
+        async with self._running(engine, request, said=said):
+            await self._until_dispatched(engine, request)
+            await anyio.sleep(QUIET_S)
         assert [type(event) for event in said] == [CallOpened]
 
     async def test_each_attempt_dispatches_the_same_task(self, engine: Engine) -> None:
         request = self.request("Do it.")
         for attempt in (1, 2):
-            with anyio.move_on_after(2 * QUIET_S):
-                await self._run(engine, evolve(request, attempt=attempt), [])
+            async with self._running(engine, evolve(request, attempt=attempt)):
+                await self._until_dispatched(engine, request, times=attempt)
         assert list(self.dispatched(engine)).count(request.task_id) == 2
 
     async def test_two_tasks_at_once_do_not_mix(self, engine: Engine) -> None:
         requests = [self.request("Do this."), self.request("Do that.")]
-        with anyio.move_on_after(3 * QUIET_S):
-            async with anyio.create_task_group() as tasks:
-                for request in requests:
-                    tasks.start_soon(self._run, engine, request, [])
+        async with self._running(engine, *requests):
+            for request in requests:
+                await self._until_dispatched(engine, request)
+            await anyio.sleep(QUIET_S)
         assert sorted(self.dispatched(engine)) == sorted(request.task_id for request in requests)
 
     async def test_an_interrupted_run_withdraws_its_task_and_ends(self, engine: Engine) -> None:
@@ -99,9 +100,21 @@ class CallbackEngineContract:
         assert (closed.usage.total_tokens, closed.outcome) == (0, Outcome.FAILED)
         assert request.task_id not in self.dispatched(engine)
 
-    async def _until_dispatched(self, engine: Engine, request: EngineRequest) -> None:
-        while request.task_id not in self.dispatched(engine):
+    async def _until_dispatched(self, engine: Engine, request: EngineRequest, times: int = 1) -> None:
+        while list(self.dispatched(engine)).count(request.task_id) < times:
             await anyio.sleep(0.01)
+
+    @asynccontextmanager
+    async def _running(
+        self, engine: Engine, *requests: EngineRequest, said: list[EngineEvent] | None = None
+    ) -> AsyncIterator[None]:
+        """Run them while the block lasts, then leave them; what they say is added to *said*."""
+        with anyio.fail_after(STOP_S):
+            async with anyio.create_task_group() as tasks:
+                for request in requests:
+                    tasks.start_soon(self._run, engine, request, [] if said is None else said)
+                yield
+                tasks.cancel_scope.cancel()
 
     async def _next(self, said: AsyncIterator[EngineEvent]) -> None:
         await anext(said)
