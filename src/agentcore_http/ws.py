@@ -38,7 +38,7 @@ from agentcore_http.wire.json import encode
 
 FRAMES_PER_S, FRAMES_AT_ONCE = 50.0, 100.0  # of a client, on one socket
 SLOW_S = 20.0
-TOGETHER = 64  # frames that are ready at once may take as long as one, and are answered between
+TOGETHER = 128  # frames that are ready at once may take as long as one, and are answered between
 LAST_WORD = 10  # times as long as a frame may take
 
 Socket = WebSocket[Any, Any, Any]
