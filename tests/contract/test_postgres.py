@@ -126,7 +126,7 @@ async def test_what_somebody_holds_just_now_is_not_taken(opened: Opened, table: 
     talk = a_talk(store, leases)
     await talk.admit()
     async with holding(owner, f"SELECT FROM {table} FOR UPDATE"):
-        with anyio.fail_after(1):
+        with anyio.fail_after(5):  # who waits for a lock is refused after six
             assert await leases.take(*talk.place, talk.node) is None
     assert await leases.take(*talk.place, talk.node) is not None
 
@@ -139,7 +139,7 @@ async def test_an_event_that_another_relay_takes_just_now_is_left_to_it(opened: 
     grant = await talk.take()
     await talk.say(grant.turn, grant.lease, CallOpened(model="m", input_tokens=1), Finished())
     async with holding(owner, "SELECT FROM outbox FOR UPDATE"):
-        with anyio.fail_after(1):
+        with anyio.fail_after(5):  # who waits for a lock is refused after six
             assert await store.take_events(10, 60.0) == []
             assert await store.forget_events(-3600.0, 10) == 0
     assert len(await store.take_events(10, 60.0)) == 1
@@ -152,7 +152,7 @@ async def test_a_beat_waits_for_nobody_and_what_is_held_is_still_ours(opened: Op
     task = await talk.admit()
     grant = await talk.take()
     async with holding(owner, "SELECT FROM task FOR UPDATE"):
-        with anyio.fail_after(1):
+        with anyio.fail_after(5):  # who waits for a lock is refused after six
             assert await leases.renew([grant.lease]) == {task.id: (grant.lease, grant.turn.task.version)}
     lease, _ = (await leases.renew([grant.lease]))[task.id]
     assert lease.trusted_until > grant.lease.trusted_until

@@ -32,7 +32,7 @@ from agentcore_adapters.memory.bus import MemoryBus
 from agentcore_adapters.memory.clock import SystemClock
 from agentcore_http.app import API, create_app
 from agentcore_http.auth.identity import Fetch
-from agentcore_http.serve import SOCKETS
+from agentcore_http.serve import KEEP_ALIVE_S, SOCKETS
 from agentcore_http.settings import Settings
 from agentcore_http.telemetry import Telemetry
 
@@ -161,6 +161,7 @@ async def listening_on(app: Litestar) -> AsyncIterator[str]:
         app,
         log_level="critical",
         **SOCKETS,
+        timeout_keep_alive=KEEP_ALIVE_S,
         lifespan="on",
     )
     server = QuietServer(config)
