@@ -1,8 +1,8 @@
 """Domain values as JSON, for the columns that hold them.
 
 Law: every member of a union carries its tag, tags never change, and old rows stay readable: unknown keys are
-ignored, missing ones take their default.  The converter writes all of it, and reads all but events and text, which are
-read by the hundred.
+ignored, missing ones take their default.  The converter writes all of it, and reads what is not read by the hundred,
+or is not as it should be.
 """
 
 import re
@@ -64,7 +64,11 @@ def event_json(event: Event) -> Json:
 
 def event(json: str | bytes) -> Event:
     """Read an event of the log."""
-    done: Event = _reader(_tagged(json).type)(json)
+    read = _reader(_tagged(json).type)
+    try:
+        done: Event = read(json)
+    except msgspec.ValidationError:  # an engine of somebody's own may have said null, or 12.0; that is read as ever
+        done = _converted(json)
     return done
 
 
@@ -91,7 +95,11 @@ def parts_json(parts: Sequence[Part]) -> list[Json]:
 
 def parts(json: Sequence[Json]) -> tuple[Part, ...]:
     """Read the parts of a message."""
-    return tuple(TextPart(part["text"]) if part["type"] == _TEXT else _READ_PART(part, _PART) for part in json)
+    return tuple(TextPart(part["text"]) if _is_text(part) else _READ_PART(part, _PART) for part in json)
+
+
+def _is_text(part: Json) -> bool:
+    return part["type"] == _TEXT and type(part["text"]) is str
 
 
 def params_json(params: TaskParams) -> Json:

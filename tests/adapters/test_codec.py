@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentcore.events import Event, SessionRenamed, TextKind, TextSaid, UsageSettled
+from agentcore.events import Event, SessionRenamed, TextKind, TextSaid, ToolResult, ToolUse, UsageSettled
 from agentcore.messages import FilePart, Part, TextPart
 from agentcore.reply import Reply
 from agentcore.task import OnCrash, TaskParams, TaskRequeued
@@ -107,6 +107,32 @@ def test_a_newer_row_has_keys_we_do_not_know() -> None:
     assert codec.parts([{"type": "text_part", "text": "x", "later": 1}]) == (TextPart("x"),)
     assert codec.event('{"later": 1, "type": "session_renamed", "title": "x"}') == SessionRenamed("x")
     assert codec.params({"system_prompt": "x", "later": {"a": 1}}).system_prompt == "x"
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        (
+            '{"type": "tool_result", "tool_use_id": "u", "output": "o", "is_error": null}',
+            ToolResult(tool_use_id="u", output="o", is_error=False),
+        ),
+        (
+            '{"type": "usage_settled", "usage": {"model": "m", "input_tokens": 12.0}}',
+            UsageSettled(usage=Usage(model="m", input_tokens=12)),
+        ),
+        (
+            '{"type": "tool_use", "tool_use_id": null, "tool_name": "n", "input": {}}',
+            ToolUse(tool_use_id="None", tool_name="n", input={}),
+        ),
+    ],
+)
+def test_what_somebody_elses_engine_may_have_said_is_read(written: str, read: Event) -> None:
+    assert codec.event(written) == read
+
+
+def test_text_that_is_none_is_read_as_text() -> None:
+    parts = codec.parts([{"type": "text_part", "text": 5}, {"type": "text_part", "text": "x"}])
+    assert parts == (TextPart("5"), TextPart("x"))
 
 
 def test_money_is_a_string_and_enums_are_their_values() -> None:

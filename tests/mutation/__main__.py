@@ -27,6 +27,9 @@ WIDTH = 200
 
 def main(words: list[str]) -> int:
     begun, say = time.monotonic(), sys.stdout.write
+    if {word for word in words if word.startswith("--")} - {"--list", "--near"}:
+        say(f"{__doc__}\n")
+        return 2
     with running_server(Path()) as server:
         found = _numbered([*schema.mutants(server.running.dsn_owner), *catalog.mutants()])
     patterns = [re.compile(word) for word in words if not word.startswith("--")]

@@ -54,7 +54,7 @@ REDUNDANT: Mapping[str, str] = {
         "An empty text is not heard."
     ),
     "admission admit: no filter turn.task.is_live": "What has begun stands first, so the first is live or none is.",
-    "postgres.connection Database._read: never if len(statements) == 1": "One statement is one snapshot either way.",
+    "postgres.connection _snapshot: never if statements == 1": "One statement is one snapshot either way.",
     "postgres.connection Database._lent: no shield": "A pool takes a connection back without waiting, as it is today.",
     "postgres.presence present: no shield": "The farewell is sent in one step, before anybody can be cancelled.",
     "postgres.statements SET_CHANGE: without completed_at IS NULL": "What is over has no lease: its driver is fenced.",
@@ -63,7 +63,7 @@ REDUNDANT: Mapping[str, str] = {
     ),
     "postgres.statements SAID: without v.event ->> 'type' IN ('text_said', 'tool_use', 'task_requeued', "
     "'reply_delivered')": ("Whoever reads leaves out the rest again; it saves the way."),
-    "postgres.statements DRIVEN: without completed_at IS NULL": "What is over has no owner: task_works_under_a_lease.",
+    "postgres.statements PLACE: without t.completed_at IS NULL": "What is over has no owner: task_works_under_a_lease.",
     "postgres.statements WAITING: without lease_owner IS NOT NULL": (
         "Without an owner there is no time that could be over: task_lease_is_whole."
     ),

@@ -15,7 +15,7 @@ from tests.fuzz.targets import Target
 
 PARTS = codec.parts_json((TextPart("x"), ToolUsePart(tool_use_id="u", tool_name="n", input={"a": 1})))
 
-# Rows are our own; what cannot be one of them is refused by the converter in its own words.
+# Rows are our own; what cannot be one of them is refused by who reads it, in its own words.
 UNREADABLE = (
     *(BaseValidationError, KeyError, ValueError, TypeError, AttributeError, ArithmeticError),
     *(msgspec.DecodeError, RecursionError),

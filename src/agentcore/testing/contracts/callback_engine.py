@@ -108,12 +108,19 @@ class CallbackEngineContract:
     async def _running(
         self, engine: Engine, *requests: EngineRequest, said: list[EngineEvent] | None = None
     ) -> AsyncIterator[None]:
-        """Run them while the block lasts, then leave them; what they say is added to *said*."""
+        """Run them while the block lasts, then leave them; none ends by itself, what they say is added to *said*."""
+        ended: list[str] = []
+
+        async def run(request: EngineRequest) -> None:
+            await self._run(engine, request, [] if said is None else said)
+            ended.append(request.task_id)
+
         with anyio.fail_after(STOP_S):
             async with anyio.create_task_group() as tasks:
                 for request in requests:
-                    tasks.start_soon(self._run, engine, request, [] if said is None else said)
+                    tasks.start_soon(run, request)
                 yield
+                assert not ended
                 tasks.cancel_scope.cancel()
 
     async def _next(self, said: AsyncIterator[EngineEvent]) -> None:
