@@ -47,9 +47,9 @@ def wrap(write: Callable[[bytes], object]) -> None:
             seen.ended = NOW()
             write(msgspec.json.encode(asdict(seen)) + b"\n")
 
-    async def traced_send(self: database.Transaction, statement: Any, *parameters: object) -> Any:  # noqa: ANN401
+    def traced_send(self: database.Transaction, statement: Any, *parameters: object) -> Any:  # noqa: ANN401
         current.get().statements.append(NAMES.get(statement, str(statement)[:30]))
-        return await send(self, statement, *parameters)
+        return send(self, statement, *parameters)
 
     async def traced_arrive(self: database.Transaction, *cursors: Any) -> Any:  # noqa: ANN401
         began = NOW()

@@ -1,4 +1,4 @@
-"""Statements that travel together: psycopg's pipeline with its waits put off, so what is its own is looked at here."""
+"""Statements that travel together: libpq's pipeline mode."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -9,7 +9,7 @@ import pytest
 from tests.support.database import Server
 
 from agentcore.ids import TenantId
-from agentcore_adapters.postgres.batch import BatchingConnection
+from agentcore_adapters.postgres.batch import Batch
 from agentcore_adapters.postgres.connection import REQUESTS, Database, Transaction, open_database
 
 pytestmark = pytest.mark.anyio
@@ -25,48 +25,29 @@ async def database(postgres: Server) -> AsyncIterator[Database]:
 
 
 async def test_a_transaction_waits_once_for_each_answer(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    waits, wait = 0, BatchingConnection.wait
+    waits, arrive = 0, Batch.arrive
 
-    async def counted(self: Any, *arguments: Any, **more: Any) -> Any:
-        async def stepping(generator: Any) -> Any:
-            return await wait(self, generator, **more)
-
+    async def counted(batch: Batch) -> None:
         nonlocal waits
-        generator = arguments[0]
-        try:
-            ready = next(generator)
-        except StopIteration as done:
-            return done.value
         waits += 1
-
-        def rest() -> Any:
-            state = yield ready
-            try:
-                while True:
-                    state = yield generator.send(state)
-            except StopIteration as done:
-                return done.value
-
-        return await stepping(rest())
+        await arrive(batch)
 
     async def work(transaction: Transaction) -> list[list[Any]]:
-        sent = [await transaction.send("SELECT %s::int AS n", number) for number in range(8)]
+        sent = [transaction.send("SELECT %s::int AS n", number) for number in range(8)]
         found = await transaction.arrive(*sent)
         for number in range(8):
-            await transaction.send("SELECT %s::int AS n", number)
+            transaction.send("SELECT %s::int AS n", number)
         return found
 
-    for _ in range(3):  # once they are prepared
-        await database.write(TENANT, work)
-    monkeypatch.setattr(BatchingConnection, "wait", counted)
+    monkeypatch.setattr(Batch, "arrive", counted)
     found = await database.write(TENANT, work)
     assert [rows[0]["n"] for rows in found] == list(range(8))
-    assert waits <= 4  # to send and to fetch, twice
+    assert waits == 2
 
 
 async def test_what_is_larger_than_every_buffer_arrives(database: Database) -> None:
     async def work(transaction: Transaction) -> list[list[Any]]:
-        sent = [await transaction.send("SELECT %s::text AS said", letter * LARGE) for letter in "abc"]
+        sent = [transaction.send("SELECT %s::text AS said", letter * LARGE) for letter in "abc"]
         return await transaction.arrive(*sent)
 
     with anyio.fail_after(30):
@@ -76,13 +57,13 @@ async def test_what_is_larger_than_every_buffer_arrives(database: Database) -> N
 
 async def test_after_an_error_nothing_is_done_and_the_next_transaction_is_whole(database: Database) -> None:
     async def count(transaction: Transaction) -> Any:
-        (found,) = await transaction.arrive(await transaction.send("SELECT count(*) AS n FROM tenant"))
+        (found,) = await transaction.arrive(transaction.send("SELECT count(*) AS n FROM tenant"))
         return found[0]["n"]
 
     async def broken(transaction: Transaction) -> None:
-        await transaction.send("INSERT INTO tenant (id) VALUES ('t')")
-        await transaction.send("SELECT 1 / %s", 0)
-        await transaction.send("INSERT INTO tenant (id) VALUES ('u')")
+        transaction.send("INSERT INTO tenant (id) VALUES ('t')")
+        transaction.send("SELECT 1 / %s", 0)
+        transaction.send("INSERT INTO tenant (id) VALUES ('u')")
 
     for _ in range(4):  # with and without what was prepared before
         with pytest.raises(psycopg.errors.DivisionByZero):

@@ -26,8 +26,8 @@ async def test_the_window_of_a_long_session_is_found_and_not_searched_for(postgr
     async def work(transaction: Transaction) -> Any:
         # Of an empty table every plan is as good: only those are left that a long session would have.
         for name in ("enable_seqscan", "enable_bitmapscan"):
-            await transaction.send("SELECT set_config(%s, 'off', true)", name)
-        asked = await transaction.send("EXPLAIN (FORMAT JSON) " + sql.HISTORY, *place, *place, *place, 20)
+            transaction.send("SELECT set_config(%s, 'off', true)", name)
+        asked = transaction.send("EXPLAIN (FORMAT JSON) " + sql.HISTORY, *place, *place, *place, 20)
         ((found,),) = await transaction.arrive(asked)
         return found["QUERY PLAN"]
 

@@ -92,7 +92,7 @@ async def refused(database: Database, statement: LiteralString) -> type[psycopg.
 
     async def work(transaction: Transaction) -> None:
         try:
-            await transaction.arrive(await transaction.send(statement))
+            await transaction.arrive(transaction.send(statement))
         except psycopg.Error as error:
             said.append(type(error))
             raise RuntimeError("enough") from None  # and not again
@@ -124,12 +124,12 @@ async def test_who_stands_still_in_a_transaction_loses_it(addresses: tuple[str, 
     owner, service = addresses
 
     async def work(transaction: Transaction) -> None:
-        await transaction.arrive(await transaction.send("SELECT FROM session FOR UPDATE"))
+        await transaction.arrive(transaction.send("SELECT FROM session FOR UPDATE"))
         idle = "SELECT count(*) FROM pg_stat_activity WHERE state LIKE 'idle in tr%' AND datname = current_database()"
         with anyio.fail_after(15):
             while ask(owner, idle):
                 await anyio.sleep(0.05)
-        await transaction.arrive(await transaction.send("SELECT 1"))
+        await transaction.arrive(transaction.send("SELECT 1"))
 
     async with open_database(pooler.through(service), HASTY) as database:
         with pytest.raises(StoreUnavailable):
@@ -168,7 +168,7 @@ async def test_two_logins_on_one_server_connection_leave_each_other_nothing(
             servers.add(row["server"])
 
         async def refuses(transaction: Transaction) -> None:
-            await transaction.arrive(await transaction.send(WHO))
+            await transaction.arrive(transaction.send(WHO))
             raise StoreUnavailable("so it is")
 
         async with anyio.create_task_group() as tasks:
@@ -198,7 +198,7 @@ async def test_a_transaction_that_has_ended_holds_no_server_connection(
     """A word too much, after the one that ends it, would take one and never give it back."""
 
     async def work(transaction: Transaction) -> None:
-        await transaction.arrive(await transaction.send("SELECT 1"))
+        await transaction.arrive(transaction.send("SELECT 1"))
 
     async with open_database(pooler.through(addresses[1]), TEXT) as database:
         for _ in range(20):
@@ -213,7 +213,7 @@ async def test_a_client_that_vanishes_midway_leaves_no_transaction(addresses: tu
     owner, service = addresses
 
     async def work(transaction: Transaction) -> None:
-        await transaction.arrive(await transaction.send("SELECT pg_advisory_xact_lock(1)"))
+        await transaction.arrive(transaction.send("SELECT pg_advisory_xact_lock(1)"))
         raise RuntimeError("it vanishes")
 
     async with open_database(pooler.through(service), TEXT) as database:

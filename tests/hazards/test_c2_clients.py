@@ -155,12 +155,12 @@ async def test_C2_it_was_we_who_were_slow(postgres: Server) -> None:
 
         async def slow(transaction: Transaction) -> None:
             await transaction.arrive(
-                await transaction.send("SELECT set_config('idle_in_transaction_session_timeout', '50', true)")
+                transaction.send("SELECT set_config('idle_in_transaction_session_timeout', '50', true)")
             )
             with anyio.fail_after(5):
                 while ask(owner, idle):
                     await anyio.sleep(0.01)
-            await transaction.arrive(await transaction.send("SELECT 1"))
+            await transaction.arrive(transaction.send("SELECT 1"))
 
         with pytest.raises(StoreUnavailable):
             await database.write_all(slow)

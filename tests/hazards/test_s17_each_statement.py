@@ -1,11 +1,11 @@
 """Hazards S17 and B1: the commit that ends a task fails at each of its statements, and at its COMMIT."""
 
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, LiteralString
 
-import psycopg
 import pytest
 from attrs import define, field
 from tests.support.database import Server, ask
@@ -16,7 +16,7 @@ from agentcore.ids import SessionId, TenantId
 from agentcore.ports import Committed
 from agentcore.task import TaskStatus
 from agentcore.testing.checker import check_session
-from agentcore_adapters.postgres.batch import BatchingConnection
+from agentcore_adapters.postgres.batch import Answer, Batch
 from agentcore_adapters.postgres.store import PostgresStore, postgres_store
 
 pytestmark = pytest.mark.anyio
@@ -33,15 +33,14 @@ class Saboteur:
 
     owner: str  #: Address of the database, as one who may end other people's connections.
     at: int = NOWHERE
-    trouble: str = ""  #: What happens there; if it is SQL, in the statement's place.
+    trouble: LiteralString = ""  #: What happens there; if it is SQL, in the statement's place.
     seen: list[str] = field(factory=list)  #: The statements up to there.
     is_over: bool = False
     _is_watching: ContextVar[bool] = field(factory=lambda: ContextVar("is_watching", default=False))
 
     @contextmanager
     def at_work(self) -> Iterator[None]:
-        commit, execute = PostgresStore.commit, psycopg.AsyncConnection.execute
-        command = BatchingConnection.command
+        commit, send = PostgresStore.commit, Batch.send
 
         async def watched(store: PostgresStore, changes: Changes, lease: Any = None) -> Committed:
             completes = any(task.status is TaskStatus.COMPLETED for task in changes.tasks)
@@ -52,32 +51,35 @@ class Saboteur:
                 self.is_over |= self._is_watching.get()
                 self._is_watching.reset(token)
 
-        async def struck(connection: Any, query: str, *more: Any, **options: Any) -> Any:
-            return await strike(execute, connection, query, *more, **options)
-
-        async def commanded(connection: Any, text: str) -> Any:
-            return await strike(command, connection, text)
-
-        async def strike(execute_: Any, connection: Any, query: str, *more: Any, **options: Any) -> Any:
+        def struck(batch: Batch, statement: LiteralString, parameters: Sequence[object] = ()) -> Answer:
             if not self._is_watching.get() or self.is_over:
-                return await execute_(connection, query, *more, **options)
-            self.seen.append(query)
+                return send(batch, statement, parameters)
+            self.seen.append(statement)
             if len(self.seen) != self.at + 1:
-                return await execute_(connection, query, *more, **options)
+                return send(batch, statement, parameters)
             self.is_over = True
             if self.trouble in {FULL, BUSY}:
-                return await execute(connection, self.trouble)
+                return send(batch, self.trouble)
             if self.trouble == GONE_AFTER:
-                await execute_(connection, query, *more, **options)
-                await connection._pipeline.sync()
-            ask(self.owner, f"SELECT pg_terminate_backend({connection.info.backend_pid}, 5000)")
-            return await execute_(connection, query, *more, **options)
+                sent = send(batch, statement, parameters)
+                self._carried_out(batch)
+            ask(self.owner, f"SELECT pg_terminate_backend({batch.connection.info.backend_pid}, 5000)")
+            return sent if self.trouble == GONE_AFTER else send(batch, statement, parameters)
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(PostgresStore, "commit", watched)
-            patch.setattr(psycopg.AsyncConnection, "execute", struck)
-            patch.setattr(BatchingConnection, "command", commanded)
+            patch.setattr(Batch, "send", struck)
             yield
+
+    def _carried_out(self, batch: Batch) -> None:
+        """Let the server carry out what it was sent; no answer is taken."""
+        connection = batch.connection.pgconn
+        connection.send_flush_request()
+        connection.flush()
+        waits = f"SELECT 1 FROM pg_stat_activity WHERE wait_event = 'ClientRead' AND pid = {connection.backend_pid}"
+        until = time.monotonic() + 5
+        while not ask(self.owner, waits):
+            assert time.monotonic() < until
 
 
 async def complete(served: Served, saboteur: Saboteur) -> tuple[str, str, list[Json]]:
@@ -91,7 +93,7 @@ async def complete(served: Served, saboteur: Saboteur) -> tuple[str, str, list[J
 
 
 @pytest.mark.parametrize("trouble", [GONE, GONE_AFTER, FULL, BUSY], ids=["gone", "gone after it", "full", "busy"])
-async def test_S17_B1_the_last_commit_fails_at_each_statement(postgres: Server, trouble: str) -> None:
+async def test_S17_B1_the_last_commit_fails_at_each_statement(postgres: Server, trouble: LiteralString) -> None:
     """Afterwards the task has ended once, is billed once, and what clients saw is what the row says."""
     owner, service = postgres.fresh()
     async with postgres_store(service) as (store, leases), serving(store, leases) as served:

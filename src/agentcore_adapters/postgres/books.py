@@ -42,8 +42,8 @@ class PostgresBooks:
         """Add a row that belongs to no task."""
 
         async def work(transaction: Transaction) -> None:
-            await transaction.send(PUT_TENANT, event.tenant_id)
-            await writer.enter(transaction, event)
+            transaction.send(PUT_TENANT, event.tenant_id)
+            writer.enter(transaction, event)
 
         await self.database.write(event.tenant_id, work)
 
@@ -51,11 +51,11 @@ class PostgresBooks:
         """Take what is due."""
 
         async def work(transaction: Transaction) -> list[dict[str, Any]]:
-            (taken,) = await transaction.arrive(await transaction.send(sql.TAKE_EVENTS, hold_s, limit))
+            (taken,) = await transaction.arrive(transaction.send(sql.TAKE_EVENTS, hold_s, limit))
             if not taken:
                 return []
             ids = [row["id"] for row in taken]
-            (found,) = await transaction.arrive(await transaction.send(sql.EVENTS_OF, ids))
+            (found,) = await transaction.arrive(transaction.send(sql.EVENTS_OF, ids))
             return found
 
         return [rows.delivery(row) for row in await self.database.write_all(work)]
@@ -67,9 +67,9 @@ class PostgresBooks:
             for result in results:
                 place = (result.tenant_id, result.event_id)
                 if result.error is None:
-                    await transaction.send(sql.DELIVERED, *place)
+                    transaction.send(sql.DELIVERED, *place)
                 else:
-                    await transaction.send(sql.NOT_DELIVERED, result.error, result.retry_in_s, *place)
+                    transaction.send(sql.NOT_DELIVERED, result.error, result.retry_in_s, *place)
 
         await self.database.write_all(work)
 
@@ -83,7 +83,7 @@ class PostgresBooks:
         """Make a dead event due again."""
 
         async def work(transaction: Transaction) -> bool:
-            (found,) = await transaction.arrive(await transaction.send(sql.REDELIVER, tenant, event))
+            (found,) = await transaction.arrive(transaction.send(sql.REDELIVER, tenant, event))
             return bool(found)
 
         return await self.database.write(tenant, work)
@@ -94,7 +94,7 @@ class PostgresBooks:
 
     async def _forget(self, statement: LiteralString, older_than_s: float, limit: int) -> int:
         async def work(transaction: Transaction) -> int:
-            (found,) = await transaction.arrive(await transaction.send(statement, older_than_s, limit))
+            (found,) = await transaction.arrive(transaction.send(statement, older_than_s, limit))
             return len(found)
 
         return await self.database.write_all(work)

@@ -18,28 +18,24 @@ import msgspec
 import psycopg
 from anyio import CancelScope, fail_after
 from attrs import frozen
-from psycopg import AsyncCursor, AsyncPipeline
 from psycopg.adapt import AdaptersMap
-from psycopg.rows import DictRow, dict_row, tuple_row
+from psycopg.rows import DictRow, dict_row
 from psycopg.types.json import set_json_dumps, set_json_loads
 from psycopg.types.string import TextLoader
 from psycopg_pool import AsyncConnectionPool
 
 from agentcore.errors import AgentcoreError, StoreUnavailable
 from agentcore.ids import TenantId
-from agentcore_adapters.postgres.batch import BatchingConnection
+from agentcore_adapters.postgres.batch import Answer, Batch, BatchingConnection
 from agentcore_adapters.postgres.errors import AGAIN, translated
 from agentcore_adapters.postgres.pooler import tell, tell_the_time_zone
 from agentcore_adapters.postgres.shares import Shares
 
 T = TypeVar("T")
 Connection = BatchingConnection
-Cursor = AsyncCursor[DictRow]
-Listing = AsyncCursor[tuple[Any, ...]]
 Statement = tuple[LiteralString, tuple[object, ...]]
 Pool = AsyncConnectionPool[Connection]
 TRIES, JITTER_S = 4, 0.02
-PREPARED_AFTER = 2  # times that a statement was sent
 ENTER = "SELECT set_config('role', %s, true), set_config('agentcore.tenant', %s, true)"
 ENTER_POOLED = (
     ENTER + ", set_config('search_path', %s, true), set_config('timezone', %s, true), "
@@ -96,10 +92,8 @@ async def open_database(dsn: str, limits: Limits) -> AsyncIterator["Database"]:
 
     async def begin(connection: Connection) -> None:
         with fail_after(limits.connect_s):
-            if await tell(connection, limits.settings):
-                connection.prepare_threshold = PREPARED_AFTER
-            else:
-                connection.is_pooled = True
+            connection.is_pooled = not await tell(connection, limits.settings)
+            if connection.is_pooled:
                 await tell_the_time_zone(connection)
 
     pool: Pool = AsyncConnectionPool(
@@ -138,23 +132,16 @@ async def _must_live(connection: Connection) -> None:
 class Transaction:
     """Statements on their way, in one transaction."""
 
-    connection: Connection
-    pipeline: AsyncPipeline
+    batch: Batch
 
-    async def send(self, statement: LiteralString, *parameters: object) -> Cursor:
+    def send(self, statement: LiteralString, *parameters: object) -> Answer:
         """Send a statement; its rows are there after ``arrive`` or after the end."""
-        return await self.connection.execute(statement, parameters)
+        return self.batch.send(statement, parameters)
 
-    async def send_listing(self, statement: LiteralString, *parameters: object) -> Listing:
-        """Send a statement that has rows by the hundred: they come as tuples, in half the time."""
-        return await self.connection.cursor(row_factory=tuple_row).execute(statement, parameters)
-
-    async def arrive(self, *cursors: Cursor) -> list[list[DictRow]]:
-        """Wait for the rows of statements that were sent: one round trip."""
-        # A sync, and not the flush that fetching would send: the server's idle-in-transaction timeout begins only
-        # when it is ready for a query, so that a process frozen here would hold its locks for ever.
-        await self.pipeline.sync()
-        return [await cursor.fetchall() for cursor in cursors]
+    async def arrive(self, *answers: Answer) -> list[list[DictRow]]:
+        """Wait for the answers of all that was sent, and return rows: one round trip."""
+        await self.batch.arrive()
+        return [answer.rows() for answer in answers]
 
 
 @frozen
@@ -177,13 +164,8 @@ class Database:
         self, tenant: TenantId, listing: Statement, *statements: Statement
     ) -> tuple[list[tuple[Any, ...]], list[list[DictRow]]]:
         """The same, where the first has rows by the hundred: they come as tuples."""
-
-        async def work(transaction: Transaction) -> tuple[Listing, list[Cursor]]:
-            first = await transaction.send_listing(listing[0], *listing[1])
-            return first, [await transaction.send(statement, *parameters) for statement, parameters in statements]
-
-        first, others = await self._run("agentcore_app", tenant, work, _snapshot(1 + len(statements)))
-        return await first.fetchall(), [await cursor.fetchall() for cursor in others]
+        first, *others = await self._asked("agentcore_app", tenant, (listing, *statements))
+        return first.tuples(), [answer.rows() for answer in others]
 
     async def read_all(self, *statements: Statement) -> list[list[DictRow]]:
         """The same across tenants."""
@@ -194,11 +176,13 @@ class Database:
         return await self._run("agentcore_worker", "", work, "BEGIN")
 
     async def _read(self, role: str, tenant: str, statements: tuple[Statement, ...]) -> list[list[DictRow]]:
-        async def work(transaction: Transaction) -> list[Cursor]:
-            return [await transaction.send(statement, *parameters) for statement, parameters in statements]
+        return [answer.rows() for answer in await self._asked(role, tenant, statements)]
 
-        cursors = await self._run(role, tenant, work, _snapshot(len(statements)))
-        return [await cursor.fetchall() for cursor in cursors]
+    async def _asked(self, role: str, tenant: str, statements: tuple[Statement, ...]) -> list[Answer]:
+        async def work(transaction: Transaction) -> list[Answer]:
+            return [transaction.send(statement, *parameters) for statement, parameters in statements]
+
+        return await self._run(role, tenant, work, _snapshot(len(statements)))
 
     async def _run(
         self, role: str, tenant: str, work: Callable[[Transaction], Awaitable[T]], begin: LiteralString
@@ -206,19 +190,37 @@ class Database:
         with translated(), fail_after(self.limits.patience_s):
             for _ in range(TRIES):
                 try:
-                    async with self._lent(tenant) as connection, connection.pipeline() as pipeline:
-                        await connection.command(begin)
-                        if connection.is_pooled:
-                            await connection.execute(ENTER_POOLED, (role, tenant, *self.limits.settings.values()))
-                        else:
-                            await connection.execute(ENTER, (role, tenant))
-                        done = await work(Transaction(connection, pipeline))
-                        await connection.command("COMMIT")
+                    async with self._lent(tenant) as connection:
+                        return await self._transact(connection, role, tenant, work, begin)
                 except AGAIN:
                     await anyio.sleep(random.uniform(0, JITTER_S))  # noqa: S311 - jitter
-                else:
-                    return done
         raise StoreUnavailable("The database is too busy; try again in a moment.")
+
+    async def _transact(
+        self,
+        connection: Connection,
+        role: str,
+        tenant: str,
+        work: Callable[[Transaction], Awaitable[T]],
+        begin: LiteralString,
+    ) -> T:
+        refusal: AgentcoreError
+        with connection.batch() as batch:
+            batch.send(begin)
+            if connection.is_pooled:
+                batch.send(ENTER_POOLED, (role, tenant, *self.limits.settings.values()))
+            else:
+                batch.send(ENTER, (role, tenant))
+            try:
+                done = await work(Transaction(batch))
+            except AgentcoreError as error:
+                await batch.roll_back()
+                refusal = error
+            else:
+                batch.send("COMMIT")
+                await batch.arrive()
+                return done
+        raise refusal
 
     @asynccontextmanager
     async def _lent(self, tenant: str) -> AsyncIterator[Connection]:
@@ -228,11 +230,9 @@ class Database:
             try:
                 yield connection
             except AgentcoreError:
-                await connection.rollback()
-                raise
+                raise  # the transaction was rolled back, and nothing is on its way
             except BaseException:
-                # Given up midway, what it would still answer belongs to nobody; after an error, statements that
-                # travelled behind it were not prepared, though this side believes that they were.
+                # Given up midway, what it would still answer belongs to nobody.
                 connection.pgconn.finish()
                 raise
             finally:

@@ -117,7 +117,7 @@ class Flusher:
 
 async def _store(transaction: Transaction, segments: Sequence[Segment]) -> Sequence[dict[str, int]]:
     (found,) = await transaction.arrive(
-        await transaction.send(
+        transaction.send(
             sql.FLUSH,
             [s.item.lease.tenant_id for s in segments],
             [s.item.lease.session_id for s in segments],

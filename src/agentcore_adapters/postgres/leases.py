@@ -100,36 +100,34 @@ class PostgresLeases:
     ) -> "_Taken | None":
         counting = None
         if most is not None:
-            counting = await count(transaction, sql.RUNNING, tenant, most, alone=alone)
+            counting = count(transaction, sql.RUNNING, tenant, most, alone=alone)
         free, head = await transaction.arrive(
-            await transaction.send(sql.TRY_SESSION, tenant, session_id),
-            await transaction.send(sql.HEAD_TASK, tenant, session_id),
+            transaction.send(sql.TRY_SESSION, tenant, session_id),
+            transaction.send(sql.HEAD_TASK, tenant, session_id),
         )
         chosen = row_of(head)
         if not free or chosen is None:
             return None
         task_id = str(chosen["id"])
         session, locked, *read = await transaction.arrive(
-            await transaction.send(sql.SESSION, tenant, session_id),
-            await transaction.send(sql.LOCK_TASK, tenant, task_id),
-            *[await transaction.send(text, *values) for text, values in turn_statements(tenant, session_id, [task_id])],
+            transaction.send(sql.SESSION, tenant, session_id),
+            transaction.send(sql.LOCK_TASK, tenant, task_id),
+            *[transaction.send(text, *values) for text, values in turn_statements(tenant, session_id, [task_id])],
         )
         row = row_of(locked)
         if row is None or row["completed_at"] is not None:
             return None
         turn = turn_of(rows.session(session[0]), rows.task(row), read)
         if row["lease_owner"] == node or (row["lease_owner"] is not None and row["is_lost"]):
-            (taken,) = await transaction.arrive(
-                await transaction.send(sql.TAKE_OVER, node, self.ttl_s, tenant, task_id)
-            )
+            (taken,) = await transaction.arrive(transaction.send(sql.TAKE_OVER, node, self.ttl_s, tenant, task_id))
             return turn, taken[0]["lease_epoch"], True, ()
         if row["lease_owner"] is not None or row["status"] != "queued":
             return None  # somebody drives it, or it is parked and waits for a person
-        if counting is not None and most is not None and not await counting.must_fit(1, most, alone=alone):
+        if counting is not None and most is not None and not counting.must_fit(1, most, alone=alone):
             raise AtLimit("The tenant runs as many tasks as it may.")
         turn, changes = turn.begin(chosen["now"])
         entries, _ = await writer.write(transaction, changes, None, take=(node, self.ttl_s))
-        (epoch,) = await transaction.arrive(await transaction.send(sql.EPOCH, tenant, task_id))
+        (epoch,) = await transaction.arrive(transaction.send(sql.EPOCH, tenant, task_id))
         return turn, epoch[0]["lease_epoch"], False, entries
 
     async def renew(self, leases: Sequence[Lease]) -> Mapping[TaskId, tuple[Lease, int]]:
@@ -145,8 +143,8 @@ class PostgresLeases:
 
         async def work(transaction: Transaction) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
             renewed, mine = await transaction.arrive(
-                await transaction.send(sql.RENEW, *wanted, node, self.ttl_s),
-                await transaction.send(sql.STILL_MINE, *wanted, node),
+                transaction.send(sql.RENEW, *wanted, node, self.ttl_s),
+                transaction.send(sql.STILL_MINE, *wanted, node),
             )
             return renewed, mine
 

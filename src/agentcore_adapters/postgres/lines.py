@@ -15,7 +15,8 @@ from agentcore.ids import TenantId
 from agentcore.limits import AGAIN_S, OVER
 from agentcore.lines import Lines
 from agentcore_adapters.postgres import statements as sql
-from agentcore_adapters.postgres.connection import Cursor, Transaction
+from agentcore_adapters.postgres.batch import Answer
+from agentcore_adapters.postgres.connection import Transaction
 
 T = TypeVar("T")
 UNBOUNDED = 10**15
@@ -38,25 +39,25 @@ async def counted(lines: Lines, tenant: TenantId, most: int | None, work: Callab
 class Room:
     """Whether a task may be queued, and begun at once; asked together."""
 
-    cursor: Cursor | None  #: None: nothing bounds either.
+    answer: Answer | None  #: None: nothing bounds either.
     most_open: int
     most: int
 
     @classmethod
-    async def asked(cls, transaction: Transaction, changes: Changes, most: int | None, *, alone: bool) -> "Room":
+    def asked(cls, transaction: Transaction, changes: Changes, most: int | None, *, alone: bool) -> "Room":
         """Send what counts both."""
         if most is None and changes.most_open is None:
             return cls(None, 0, 0)
         tenant, open_, running = changes.tenant_id, changes.most_open, most
         open_, running = UNBOUNDED if open_ is None else open_, UNBOUNDED if running is None else running
-        sent = await transaction.send(sql.COUNT_BOTH, tenant, open_ + 1, running + 1, alone)
+        sent = transaction.send(sql.COUNT_BOTH, tenant, open_ + 1, running + 1, alone)
         return cls(sent, open_, running)
 
-    async def checked(self, more: int, *, alone: bool) -> bool:
+    def checked(self, more: int, *, alone: bool) -> bool:
         """Tell whether one may be begun; raises OverLimit if *more* may not be open, NearLimit if that is not sure."""
-        if self.cursor is None:
+        if self.answer is None:
             return True
-        (found,) = await self.cursor.fetchall()
+        (found,) = self.answer.rows()
         if not fits(found["stored"], found["beside"], more, self.most_open, alone=alone):
             raise OverLimit(OVER.format(self.most_open), AGAIN_S)
         try:
@@ -78,14 +79,14 @@ def fits(stored: int, beside: int, more: int, most: int, *, alone: bool) -> bool
 class Count:
     """What counts against a limit, on its way."""
 
-    cursor: Cursor
+    answer: Answer
 
-    async def must_fit(self, more: int, most: int, *, alone: bool) -> bool:
+    def must_fit(self, more: int, most: int, *, alone: bool) -> bool:
         """Tell whether *more* fit; raises NearLimit if others might come in between.  Its rows must have arrived."""
-        (found,) = await self.cursor.fetchall()
+        (found,) = self.answer.rows()
         return fits(found["stored"], found["beside"], more, most, alone=alone)
 
 
-async def count(transaction: Transaction, kind: str, tenant: TenantId, most: int, *, alone: bool) -> Count:
+def count(transaction: Transaction, kind: str, tenant: TenantId, most: int, *, alone: bool) -> Count:
     """Send what counts the tasks of *tenant* of one *kind*, up to *most*; nobody else counts meanwhile if *alone*."""
-    return Count(await transaction.send(sql.COUNT, kind, tenant, most + 1, alone))
+    return Count(transaction.send(sql.COUNT, kind, tenant, most + 1, alone))

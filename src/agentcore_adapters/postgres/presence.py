@@ -46,10 +46,10 @@ async def present(database: Database, node: NodeId, release: str = __version__) 
     """Say that *node* is there, now and every few seconds, until the block ends."""
 
     async def here(transaction: Transaction) -> None:
-        await transaction.send(HERE, node, node, release)
+        transaction.send(HERE, node, node, release)
 
     async def leaves(transaction: Transaction) -> None:
-        await transaction.send(LEAVES, node)
+        transaction.send(LEAVES, node)
 
     async def say(what: Callable[[Transaction], Awaitable[None]]) -> None:
         try:

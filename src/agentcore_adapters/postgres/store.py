@@ -17,7 +17,8 @@ from agentcore.lines import Lines
 from agentcore.ports import RESERVED_S, Committed, Lease, Stale
 from agentcore_adapters.postgres import statements as sql
 from agentcore_adapters.postgres import values, writer
-from agentcore_adapters.postgres.connection import BEAT, REQUESTS, TEXT, Cursor, Transaction, open_database, row_of
+from agentcore_adapters.postgres.batch import Answer
+from agentcore_adapters.postgres.connection import BEAT, REQUESTS, TEXT, Transaction, open_database, row_of
 from agentcore_adapters.postgres.flusher import Flusher
 from agentcore_adapters.postgres.leases import TTL_S, PostgresLeases
 from agentcore_adapters.postgres.lines import counted
@@ -37,20 +38,20 @@ class PostgresStore(Reads):
         if lease is not None and changes.is_text_only:
             return await self.flusher.commit(changes, lease)
 
-        async def write(alone: bool) -> tuple[tuple[Entry, ...], Cursor | None]:  # noqa: FBT001 - it is what it is told
-            async def work(transaction: Transaction) -> tuple[tuple[Entry, ...], Cursor | None]:
+        async def write(alone: bool) -> tuple[tuple[Entry, ...], Answer | None]:  # noqa: FBT001 - it is what it is told
+            async def work(transaction: Transaction) -> tuple[tuple[Entry, ...], Answer | None]:
                 return await writer.write(transaction, changes, lease, alone=alone)
 
             return await self.database.write(changes.tenant_id, work)
 
         entries, opened = await counted(self.lines, changes.tenant_id, changes.most_open, write)
-        return Committed(entries=entries, is_idle=opened is not None and not await opened.fetchall())
+        return Committed(entries=entries, is_idle=opened is not None and not opened.rows())
 
     async def last_change(self, tenant: TenantId, task_id: TaskId) -> ChangeId | None:
         """Return the id of the last change stored under a lease of the task, once no commit of it is under way."""
 
         async def work(transaction: Transaction) -> ChangeId | None:
-            (found,) = await transaction.arrive(await transaction.send(sql.LAST_CHANGE, tenant, task_id))
+            (found,) = await transaction.arrive(transaction.send(sql.LAST_CHANGE, tenant, task_id))
             row = row_of(found)
             return ChangeId(str(row["change_id"])) if row and row["change_id"] else None
 
@@ -63,11 +64,11 @@ class PostgresStore(Reads):
         async def work(transaction: Transaction) -> Receipt | None:
             # Two statements: the look-up must see what the insert has waited for.
             (mine,) = await transaction.arrive(
-                await transaction.send(sql.RESERVE, *place, key.request_sha256, holder, RESERVED_S)
+                transaction.send(sql.RESERVE, *place, key.request_sha256, holder, RESERVED_S)
             )
             if mine:
                 return None
-            (found,) = await transaction.arrive(await transaction.send(sql.LOOK_UP, *place))
+            (found,) = await transaction.arrive(transaction.send(sql.LOOK_UP, *place))
             row = row_of(found)
             if row is None or (row["request_sha256"] == key.request_sha256 and row["status"] is None):
                 raise KeyInFlight("A request with this Idempotency-Key is still being carried out.")
@@ -81,7 +82,7 @@ class PostgresStore(Reads):
         """Give up a reservation."""
 
         async def work(transaction: Transaction) -> None:
-            await transaction.send(sql.RELEASE, *values.place_of(key))
+            transaction.send(sql.RELEASE, *values.place_of(key))
 
         await self.database.write(key.tenant_id, work)
 
@@ -90,9 +91,7 @@ class PostgresStore(Reads):
 
         async def work(transaction: Transaction) -> None:
             place = values.place_of(receipt.key)
-            (kept,) = await transaction.arrive(
-                await transaction.send(sql.KEEP_RECEIPT, receipt.status, receipt.body, *place)
-            )
+            (kept,) = await transaction.arrive(transaction.send(sql.KEEP_RECEIPT, receipt.status, receipt.body, *place))
             if not kept:
                 raise KeyInFlight("Another request with this Idempotency-Key has taken its place.")
 
@@ -110,7 +109,7 @@ class PostgresStore(Reads):
         """Store the tenant's choice."""
 
         async def work(transaction: Transaction) -> None:
-            await transaction.send(sql.SET_ENGINE, tenant, engine)
+            transaction.send(sql.SET_ENGINE, tenant, engine)
 
         await self.database.write(tenant, work)
 
@@ -118,7 +117,7 @@ class PostgresStore(Reads):
         """Store a tenant's own limits."""
 
         async def work(transaction: Transaction) -> None:
-            await transaction.send(sql.SET_LIMITS, tenant, Jsonb(dict(own)) if own else None)
+            transaction.send(sql.SET_LIMITS, tenant, Jsonb(dict(own)) if own else None)
 
         await self.database.write(tenant, work)
 
@@ -129,12 +128,12 @@ class PostgresStore(Reads):
 
         async def work(transaction: Transaction) -> None:
             if instance.version == 1:
-                await transaction.send(sql.PUT_TENANT, instance.tenant_id)
+                transaction.send(sql.PUT_TENANT, instance.tenant_id)
                 stamps = (instance.created_at, instance.updated_at)
-                sent = await transaction.send(sql.NEW_INSTANCE, *where, instance.owner, *what, *stamps)
+                sent = transaction.send(sql.NEW_INSTANCE, *where, instance.owner, *what, *stamps)
             else:
                 before = instance.version - 1
-                sent = await transaction.send(sql.MOVE_INSTANCE, *what, instance.updated_at, *where, before)
+                sent = transaction.send(sql.MOVE_INSTANCE, *what, instance.updated_at, *where, before)
             (kept,) = await transaction.arrive(sent)
             if not kept:
                 raise Stale("The instance has moved on.")
@@ -145,7 +144,7 @@ class PostgresStore(Reads):
         """Remove an instance."""
 
         async def work(transaction: Transaction) -> None:
-            await transaction.send(sql.DROP_INSTANCE, tenant, instance_id)
+            transaction.send(sql.DROP_INSTANCE, tenant, instance_id)
 
         await self.database.write(tenant, work)
 
@@ -154,22 +153,22 @@ class PostgresStore(Reads):
 
         async def work(transaction: Transaction) -> None:
             session, tasks, refs, ids = await transaction.arrive(
-                await transaction.send(sql.LOCK_SESSION, tenant, session_id),
-                await transaction.send(sql.OPEN_TASKS, tenant, session_id),
-                await transaction.send(sql.BLOB_REFS, tenant, session_id),
-                await transaction.send(sql.TASK_IDS, tenant, session_id),
+                transaction.send(sql.LOCK_SESSION, tenant, session_id),
+                transaction.send(sql.OPEN_TASKS, tenant, session_id),
+                transaction.send(sql.BLOB_REFS, tenant, session_id),
+                transaction.send(sql.TASK_IDS, tenant, session_id),
             )
             if not session:
                 raise SessionNotFound("There is no such session.")
             if tasks:
                 raise Stale("A task of the session is still open.")
             names = [session_id, *(str(row["id"]) for row in ids)]
-            await transaction.send(sql.ERASE_RECEIPTS, tenant, session_id, names)
-            await transaction.send(sql.ERASE_EVENTS, tenant, session_id)
-            await transaction.send(sql.ERASE_CALLS, tenant, tenant, session_id)
-            await transaction.send(sql.ERASE_SESSION, tenant, session_id)
+            transaction.send(sql.ERASE_RECEIPTS, tenant, session_id, names)
+            transaction.send(sql.ERASE_EVENTS, tenant, session_id)
+            transaction.send(sql.ERASE_CALLS, tenant, tenant, session_id)
+            transaction.send(sql.ERASE_SESSION, tenant, session_id)
             if refs:
-                await transaction.send(sql.ERASE_BLOBS, tenant, [row["sha256"] for row in refs])
+                transaction.send(sql.ERASE_BLOBS, tenant, [row["sha256"] for row in refs])
 
         await self.database.write(tenant, work)
 
@@ -177,11 +176,11 @@ class PostgresStore(Reads):
         """Remove what a tenant without sessions has."""
 
         async def work(transaction: Transaction) -> None:
-            (found,) = await transaction.arrive(await transaction.send(sql.ANY_SESSION, tenant))
+            (found,) = await transaction.arrive(transaction.send(sql.ANY_SESSION, tenant))
             if found:
                 raise Stale("The tenant still has a session.")
             for statement in sql.FORGET_TENANT:
-                await transaction.send(statement, tenant)
+                transaction.send(statement, tenant)
 
         await self.database.write(tenant, work)
 

@@ -24,7 +24,8 @@ from agentcore.task import Task, TaskQueued
 from agentcore.turn import Turn
 from agentcore_adapters.postgres import rows, values
 from agentcore_adapters.postgres import statements as sql
-from agentcore_adapters.postgres.connection import Cursor, Transaction, row_of
+from agentcore_adapters.postgres.batch import Answer
+from agentcore_adapters.postgres.connection import Transaction, row_of
 from agentcore_adapters.postgres.lines import Room, count
 
 
@@ -45,7 +46,7 @@ async def write(
     *,
     take: tuple[str, float] | None = None,
     alone: bool = False,
-) -> tuple[tuple[Entry, ...], Cursor | None]:
+) -> tuple[tuple[Entry, ...], Answer | None]:
     """Write *changes*, or raise Stale, Fenced, OverLimit; with *take* (node, ttl_s) its task gets a lease.
 
     Also returns what tells whether a task of the session is still open, if one has ended.  Unless *alone*, NearLimit is
@@ -56,12 +57,12 @@ async def write(
         raise Stale("The text does not begin where the log's text ends.")
     entries = values.numbered(changes, place.head, place.position)
     if _ends_alone(changes, lease):
-        return entries, await _end_at_once(transaction, changes, entries)
-    await _put(transaction, changes, entries, lease, take)
-    await append(transaction, changes, entries)
+        return entries, _end_at_once(transaction, changes, entries)
+    _put(transaction, changes, entries, lease, take)
+    append(transaction, changes, entries)
     if not any(task.is_final for task in changes.tasks):
         return entries, None
-    return entries, await transaction.send(sql.ANY_OPEN, changes.tenant_id, changes.session_id)
+    return entries, transaction.send(sql.ANY_OPEN, changes.tenant_id, changes.session_id)
 
 
 @frozen(kw_only=True)
@@ -87,14 +88,14 @@ async def submit(
     That is: its session has no other open task, and its tenant runs fewer than *most*, whoever else begins some now.
     """
     queued = next(task for task in changes.tasks if task.version == 1)
-    room = await Room.asked(transaction, changes, most, alone=alone)
+    room = Room.asked(transaction, changes, most, alone=alone)
     earlier = queued.params.max_context_messages - 1  # the last is its prompt, which nobody has to read
     place = await _lock(transaction, evolve(changes, most_open=None), None, alone=alone, history=earlier)
-    may_begin = await room.checked(changes.opened, alone=alone)
+    may_begin = room.checked(changes.opened, alone=alone)
     entries = values.numbered(changes, place.head, place.position)
     if not may_begin or place.is_busy:
-        await _put(transaction, changes, entries, None, None)
-        await append(transaction, changes, entries)
+        _put(transaction, changes, entries, None, None)
+        append(transaction, changes, entries)
         return entries, None
     number = next(entry.seq for entry in entries if entry.task_id == queued.id)
     assert changes.session is not None
@@ -103,17 +104,17 @@ async def submit(
     both = evolve(changes, tasks=(), log=(*changes.log, *begun.log))
     everything = values.numbered(both, place.head, place.position)
     if begun.session is not None:  # it had failed, and is revived: two steps of it
-        await _put_session(transaction, changes.session)
+        _put_session(transaction, changes.session)
         both = evolve(both, session=begun.session)
     history = (*place.history, *values.announced(both, everything))
     if also is not None:
         turn, added = also(turn, history)
         both = evolve(both, ledgers=added.ledgers)
-    await _put_begun(transaction, both, turn.task, take, everything)
+    _put_begun(transaction, both, turn.task, take, everything)
     return entries, Begun(turn=turn, entries=everything[len(entries) :], history=history)
 
 
-async def _put(
+def _put(
     transaction: Transaction,
     changes: Changes,
     entries: tuple[Entry, ...],
@@ -121,13 +122,13 @@ async def _put(
     take: tuple[str, float] | None,
 ) -> None:
     if changes.session is not None:
-        await _put_session(transaction, changes.session)
+        _put_session(transaction, changes.session)
     driven = lease.task_id if lease is not None and changes.id is not None else None
     if driven is not None and all(task.id != driven for task in changes.tasks):
-        await transaction.send(sql.SET_CHANGE, changes.id, changes.tenant_id, driven)
+        transaction.send(sql.SET_CHANGE, changes.id, changes.tenant_id, driven)
     for task in changes.tasks:
-        await _put_task(transaction, task, entries, take, changes.id if task.id == driven else None)
-    await _put_rest(transaction, changes)
+        _put_task(transaction, task, entries, take, changes.id if task.id == driven else None)
+    _put_rest(transaction, changes)
 
 
 async def _lock(
@@ -137,33 +138,33 @@ async def _lock(
     # A task that is new has no row: the session, which moves on with it, is what two would meet at.
     task_ids = sorted({task.id for task in changes.tasks if task.version > 1} | ({lease.task_id} if lease else set()))
     if lease is not None and changes.is_ledger_only:
-        (tasks,) = await transaction.arrive(await transaction.send(sql.LOCK_TASKS, tenant, task_ids))
+        (tasks,) = await transaction.arrive(transaction.send(sql.LOCK_TASKS, tenant, task_ids))
         _must_hold(lease, changes, {str(row["id"]): row for row in tasks})
         return Place(head=0, position=0)
     most, counting = changes.most_open, None
     if most is not None:
-        counting = await count(transaction, sql.OPEN, tenant, most, alone=alone)
+        counting = count(transaction, sql.OPEN, tenant, most, alone=alone)
     locked = []
     if len(task_ids) == 1:  # no row: nothing of the session is there
-        locked.append(await transaction.send(sql.LOCK_ALL, tenant, session_id, task_ids[0]))
+        locked.append(transaction.send(sql.LOCK_ALL, tenant, session_id, task_ids[0]))
     elif task_ids:
-        locked.append(await transaction.send(sql.LOCK_SESSION, tenant, session_id))
-        locked.append(await transaction.send(sql.LOCK_TASKS, tenant, task_ids))
-        locked.append(await transaction.send(sql.LOCK_HEAD, tenant, session_id))
+        locked.append(transaction.send(sql.LOCK_SESSION, tenant, session_id))
+        locked.append(transaction.send(sql.LOCK_TASKS, tenant, task_ids))
+        locked.append(transaction.send(sql.LOCK_HEAD, tenant, session_id))
     else:
-        locked.append(await transaction.send(sql.LOOK, tenant, session_id))
+        locked.append(transaction.send(sql.LOOK, tenant, session_id))
     if changes.receipt is not None:
-        locked.append(await transaction.send(sql.HOLD, *values.place_of(changes.receipt.key)))
+        locked.append(transaction.send(sql.HOLD, *values.place_of(changes.receipt.key)))
     told = None
     if history and changes.session is not None and changes.session.version > 1:  # behind the locks: it is all there is
         place = (tenant, session_id)
-        told = await transaction.send_listing(sql.HISTORY, *place, *place, *place, history)
+        told = transaction.send(sql.HISTORY, *place, *place, *place, history)
     session, *others = await transaction.arrive(*locked)
     if len(task_ids) == 1:
         head, tasks = session, [row | {"version": row["task_version"]} for row in session]
     else:
         tasks, head = others[:2] if task_ids else ([], session)
-    if counting is not None and most is not None and not await counting.must_fit(changes.opened, most, alone=alone):
+    if counting is not None and most is not None and not counting.must_fit(changes.opened, most, alone=alone):
         raise OverLimit(OVER.format(most), AGAIN_S)
     if changes.receipt is not None and not others[-1]:
         raise KeyInFlight("Another request with this Idempotency-Key has taken its place.")
@@ -185,7 +186,7 @@ async def _lock(
     is_busy = bool(tasks) or end.get("is_busy", False)
     if changes.idle and is_busy:
         raise Stale("The session has an open task.")
-    messages = tuple(rows.message(row) for row in await told.fetchall()) if told is not None else ()
+    messages = tuple(rows.message(row) for row in told.tuples()) if told is not None else ()
     return Place(head=end["head"], position=end["text_pos"], is_busy=is_busy, history=messages)
 
 
@@ -199,21 +200,21 @@ def _must_hold(lease: Lease, changes: Changes, known: Mapping[str, DictRow]) -> 
         raise Stale("It is stored already.")
 
 
-async def append(transaction: Transaction, changes: Changes, entries: tuple[Entry, ...]) -> None:
+def append(transaction: Transaction, changes: Changes, entries: tuple[Entry, ...]) -> None:
     """Append to the log, with the messages that its events announce."""
     if not entries:
         return
     head, events = values.end(changes, entries), values.events(changes, entries)
     if any(logged.messages for logged in changes.log):
-        await transaction.send(sql.APPEND_WITH_MESSAGES, *head, *values.said(changes, entries), *events)
+        transaction.send(sql.APPEND_WITH_MESSAGES, *head, *values.said(changes, entries), *events)
     else:
-        await transaction.send(sql.APPEND, *head, *events)
+        transaction.send(sql.APPEND, *head, *events)
 
 
-async def _put_session(transaction: Transaction, session: Session) -> None:
+def _put_session(transaction: Transaction, session: Session) -> None:
     if session.version == 1:
-        await transaction.send(sql.PUT_TENANT, session.tenant_id)
-        await transaction.send(
+        transaction.send(sql.PUT_TENANT, session.tenant_id)
+        transaction.send(
             sql.NEW_SESSION,
             session.tenant_id,
             session.id,
@@ -227,12 +228,12 @@ async def _put_session(transaction: Transaction, session: Session) -> None:
             session.updated_at,
             session.instance,
         )
-        await transaction.send(sql.NEW_HEAD, session.tenant_id, session.id)
+        transaction.send(sql.NEW_HEAD, session.tenant_id, session.id)
         return
-    await transaction.send(sql.MOVE_SESSION, *values.moved_session(session))
+    transaction.send(sql.MOVE_SESSION, *values.moved_session(session))
 
 
-async def _put_task(
+def _put_task(
     transaction: Transaction,
     task: Task,
     entries: tuple[Entry, ...],
@@ -241,33 +242,33 @@ async def _put_task(
 ) -> None:
     if task.version == 1:
         queued = (e.seq for e in entries if isinstance(e.event, TaskQueued) and e.task_id == task.id)
-        await transaction.send(sql.NEW_TASK, *values.new_task(evolve(task, number=next(queued, task.number))))
+        transaction.send(sql.NEW_TASK, *values.new_task(evolve(task, number=next(queued, task.number))))
         return
     moved, where = values.moved_task(task, change), (task.tenant_id, task.id)
     if task.driven and take is not None:
-        await transaction.send(sql.TAKE_TASK, *moved, *take, *where)
+        transaction.send(sql.TAKE_TASK, *moved, *take, *where)
     elif task.driven:
-        await transaction.send(sql.MOVE_TASK, *moved, *where)
+        transaction.send(sql.MOVE_TASK, *moved, *where)
     else:
-        await transaction.send(sql.LET_GO_TASK, *moved, *where)
+        transaction.send(sql.LET_GO_TASK, *moved, *where)
 
 
-async def _put_begun(
+def _put_begun(
     transaction: Transaction, changes: Changes, task: Task, take: tuple[str, float], entries: tuple[Entry, ...]
 ) -> None:
     """Put a task that was just begun, and what it logs; in a session that is known all at once."""
     assert changes.session is not None
     row = (*values.new_task(task), task.started_at, *take)
     if changes.session.version == 1:
-        await _put(transaction, changes, (), None, None)
-        await transaction.send(sql.BEGUN_TASK, *row)
-        await append(transaction, changes, entries)
+        _put(transaction, changes, (), None, None)
+        transaction.send(sql.BEGUN_TASK, *row)
+        append(transaction, changes, entries)
         return
-    await _put_rest(transaction, evolve(changes, ledgers=()))
+    _put_rest(transaction, evolve(changes, ledgers=()))
     calls = [values.call(changes, ledger, call) for ledger in changes.ledgers for call in ledger.begun]
     begin, called = (sql.BEGIN_AND_CALL, calls[0]) if calls else (sql.BEGIN_TASK, ())
     log = (*values.end(changes, entries), *values.said(changes, entries), *values.events(changes, entries))
-    await transaction.send(begin, *values.moved_session(changes.session), *row, *called, *log)
+    transaction.send(begin, *values.moved_session(changes.session), *row, *called, *log)
 
 
 def _ends_alone(changes: Changes, lease: Lease | None) -> bool:
@@ -279,39 +280,39 @@ def _ends_alone(changes: Changes, lease: Lease | None) -> bool:
     return bills == [(0, 1)] and not any(others)
 
 
-async def _end_at_once(transaction: Transaction, changes: Changes, entries: tuple[Entry, ...]) -> Cursor:
+def _end_at_once(transaction: Transaction, changes: Changes, entries: tuple[Entry, ...]) -> Answer:
     (task,), (ledger,), place = changes.tasks, changes.ledgers, (changes.tenant_id, changes.session_id)
     (bill,) = values.bills(changes, ledger)
     ended = (*values.moved_task(task, changes.id), task.tenant_id, task.id, *values.usage(bill))
     log = (*values.end(changes, entries), *values.said(changes, entries), *values.events(changes, entries))
-    return await transaction.send(sql.END_TASK, *ended, *log, *place, task.id)
+    return transaction.send(sql.END_TASK, *ended, *log, *place, task.id)
 
 
-async def _put_rest(transaction: Transaction, changes: Changes) -> None:
+def _put_rest(transaction: Transaction, changes: Changes) -> None:
     tenant, at = changes.tenant_id, changes.at
     for a in changes.approvals:
         what = (a.tool_use_id, a.tool_name, Jsonb(a.input), a.input_sha256, a.expires_at, a.created_at)
         decided = (a.decision, a.on_reject.value, a.by, a.reason, a.decided_at, a.used)
-        await transaction.send(sql.PUT_APPROVAL, tenant, a.id, a.task_id, *what, *decided)
+        transaction.send(sql.PUT_APPROVAL, tenant, a.id, a.task_id, *what, *decided)
     for ledger in changes.ledgers:
         for call in ledger.begun:
-            await transaction.send(sql.PUT_CALL, *values.call(changes, ledger, call))
+            transaction.send(sql.PUT_CALL, *values.call(changes, ledger, call))
         for event in values.bills(changes, ledger):
-            await enter(transaction, event)
+            enter(transaction, event)
     for blob in changes.blobs:
-        await transaction.send(sql.PUT_BLOB, tenant, blob.sha256, blob.media_type, blob.data)
-        await transaction.send(sql.PUT_BLOB_REF, tenant, changes.session_id, blob.sha256)
+        transaction.send(sql.PUT_BLOB, tenant, blob.sha256, blob.media_type, blob.data)
+        transaction.send(sql.PUT_BLOB_REF, tenant, changes.session_id, blob.sha256)
     if (conversation := changes.conversation) is not None:
         mine = (tenant, changes.session_id, conversation.engine)
-        await transaction.send(sql.PUT_CONVERSATION, *mine, conversation.reference, conversation.knows, at)
-        await transaction.send(sql.CUT_CONVERSATION, *mine, conversation.start)
+        transaction.send(sql.PUT_CONVERSATION, *mine, conversation.reference, conversation.knows, at)
+        transaction.send(sql.CUT_CONVERSATION, *mine, conversation.start)
         if conversation.lines:
-            await transaction.send(sql.PUT_CONVERSATION_LINES, *mine, conversation.start, list(conversation.lines))
+            transaction.send(sql.PUT_CONVERSATION_LINES, *mine, conversation.start, list(conversation.lines))
     if changes.receipt is not None:
         receipt = changes.receipt
-        await transaction.send(sql.KEEP_RECEIPT, receipt.status, receipt.body, *values.place_of(receipt.key))
+        transaction.send(sql.KEEP_RECEIPT, receipt.status, receipt.body, *values.place_of(receipt.key))
 
 
-async def enter(transaction: Transaction, event: UsageRecorded) -> None:
+def enter(transaction: Transaction, event: UsageRecorded) -> None:
     """Add a row to the ledger, with its event, unless it is there."""
-    await transaction.send(sql.PUT_USAGE, *values.usage(event))
+    transaction.send(sql.PUT_USAGE, *values.usage(event))
