@@ -4,6 +4,7 @@ Law: a cable that is pulled says nothing: connections stay open and nothing come
 this machine is forwarded to it over the cable, and so are its clients; nothing goes anywhere else.
 """
 
+import asyncio
 import os
 import shutil
 import socket
@@ -13,7 +14,7 @@ from contextlib import asynccontextmanager
 from urllib.parse import urlsplit, urlunsplit
 
 import anyio
-from anyio.abc import SocketStream, TaskGroup
+from anyio.abc import ByteStream, SocketStream, TaskGroup
 from attrs import define
 from psycopg import conninfo
 
@@ -50,6 +51,50 @@ def cannot() -> str | None:
         return "network namespaces cannot be made here"
     subprocess.run(["ip", "netns", "del", probe], check=True)
     return None
+
+
+@define(eq=False)
+class Local(ByteStream):
+    """A Unix socket; anyio's own lets the event loop fail if it is closed in the moment in which something comes."""
+
+    socket: socket.socket
+
+    @classmethod
+    async def connect(cls, path: str) -> "Local":
+        """Open one; raises OSError."""
+        local = cls(socket.socket(socket.AF_UNIX))
+        local.socket.settimeout(0)
+        try:
+            await asyncio.get_running_loop().sock_connect(local.socket, path)
+        except BaseException:
+            local.socket.close()
+            raise
+        return local
+
+    async def receive(self, max_bytes: int = 65536) -> bytes:
+        """Return what has come."""
+        try:
+            data = await asyncio.get_running_loop().sock_recv(self.socket, max_bytes)
+        except OSError as error:
+            raise anyio.BrokenResourceError from error
+        if not data:
+            raise anyio.EndOfStream
+        return data
+
+    async def send(self, item: bytes) -> None:
+        """Send all of it."""
+        try:
+            await asyncio.get_running_loop().sock_sendall(self.socket, item)
+        except OSError as error:
+            raise anyio.BrokenResourceError from error
+
+    async def send_eof(self) -> None:
+        """Say that nothing more comes."""
+        self.socket.shutdown(socket.SHUT_WR)
+
+    async def aclose(self) -> None:
+        """Close it."""
+        self.socket.close()
 
 
 @define(eq=False)
@@ -106,13 +151,13 @@ class Apart:
 
         async def carry(client: SocketStream) -> None:
             try:
-                server = await (anyio.connect_unix(target) if isinstance(target, str) else anyio.connect_tcp(*target))
+                server = await (Local.connect(target) if isinstance(target, str) else anyio.connect_tcp(*target))
             except OSError:
                 await client.aclose()
                 return
             async with client, server, anyio.create_task_group() as both:
 
-                async def copy(one: SocketStream, other: SocketStream) -> None:
+                async def copy(one: ByteStream, other: ByteStream) -> None:
                     try:
                         async for data in one:
                             await other.send(data)
