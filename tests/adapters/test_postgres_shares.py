@@ -1,7 +1,8 @@
 """A crowd of one tenant waits behind itself."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 
 import anyio
 import pytest
@@ -9,6 +10,15 @@ import pytest
 from agentcore_adapters.postgres.shares import Shares
 
 pytestmark = pytest.mark.anyio
+
+
+@asynccontextmanager
+async def one(shares: Shares, tenant: str) -> AsyncIterator[None]:
+    await shares.take(tenant)
+    try:
+        yield
+    finally:
+        shares.give_back(tenant)
 
 
 class Crowd:
@@ -31,7 +41,7 @@ class Crowd:
 
     async def _hold(self, name: str) -> None:
         self.leaving[name] = anyio.Event()
-        async with self.shares.one(name[0]):
+        async with one(self.shares, name[0]):
             self.served.append(name)
             await self.leaving[name].wait()
 
@@ -68,7 +78,7 @@ async def test_who_gives_up_takes_nothing_with_it() -> None:
     async def told(crowd: Crowd) -> None:
         await crowd.comes("a1")
         with anyio.move_on_after(0.01):
-            async with crowd.shares.one("b"):
+            async with one(crowd.shares, "b"):
                 raise AssertionError("there was no place")
         assert not len(crowd.shares)
         await crowd.comes("a2")
@@ -83,10 +93,10 @@ async def test_who_is_served_and_cancelled_in_the_same_moment_passes_its_place_o
     reached: list[str] = []
 
     async def wait(name: str) -> None:
-        async with shares.one(name):
+        async with one(shares, name):
             reached.append(name)
 
-    async with shares.one("a"):
+    async with one(shares, "a"):
         b, c = (asyncio.create_task(wait(name)) for name in "bc")
         await anyio.wait_all_tasks_blocked()
     b.cancel()  # it has its place, and does not know it yet

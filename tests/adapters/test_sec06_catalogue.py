@@ -136,12 +136,13 @@ async def test_SEC06_the_next_transaction_of_a_connection_sees_nothing(addresses
             else:
                 (found,) = await database.read(tenant, (sql.SESSION, (tenant, S1)))
                 assert len(found) == 1
-            async with database.pool.connection() as connection:
-                row = await (await connection.execute(WHO)).fetchone()
-                assert row is not None
-                assert (row["tenant"] or "", row["role"]) == ("", "agentcore_service")
-                with pytest.raises(pg.InsufficientPrivilege):
-                    await connection.execute("SELECT FROM session")
+            connection = await database.lender.lend("b")  # there is one, so it is the same unless it was closed
+            row = await (await connection.execute(WHO)).fetchone()
+            assert row is not None
+            assert (row["tenant"] or "", row["role"]) == ("", "agentcore_service")
+            with pytest.raises(pg.InsufficientPrivilege):
+                await connection.execute("SELECT FROM session")
+            await database.lender.take_back("b", connection)
             (found,) = await database.read(TenantId("b"), (sql.SESSION, (tenant, S1)))
             assert found == []
 

@@ -126,7 +126,8 @@ LEFT_OUT = frozenset(
             "memory/clock",
         ),
         *(f"postgres/{name}" for name in ("__init__", "binaries", "embedded", "guard", "migrate", "process", "reads")),
-        *("postgres/batch", "postgres/maintenance", "postgres/rows", "postgres/runas", "postgres/shares"),
+        *("postgres/batch", "postgres/lender", "postgres/maintenance", "postgres/rows", "postgres/runas"),
+        "postgres/shares",
     }
 )
 

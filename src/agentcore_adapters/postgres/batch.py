@@ -9,8 +9,7 @@ itself of which types its values are.
 """
 
 import asyncio
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from functools import cache
 from typing import Any, LiteralString
 
@@ -20,7 +19,7 @@ from psycopg import AsyncConnection, adapt
 from psycopg.abc import Transformer
 from psycopg.adapt import PyFormat
 from psycopg.errors import error_from_result
-from psycopg.pq import ExecStatus
+from psycopg.pq import ExecStatus, TransactionStatus
 from psycopg.pq.abc import PGresult
 from psycopg.rows import DictRow
 
@@ -31,6 +30,7 @@ class BatchingConnection(AsyncConnection[DictRow]):
     """A connection that can send statements in batches."""
 
     is_pooled = False  #: Whether a pooler is in between, so that the server may be another session in each transaction.
+    taken_at = 0.0  #: When it was taken out of its pool, on the event loop's clock.
     _known: dict[str, bytes] | None = None  # the statements that the server has prepared, and their names
     _converter: Transformer | None = None
 
@@ -47,23 +47,6 @@ class BatchingConnection(AsyncConnection[DictRow]):
         if self._converter is None:
             self._converter = adapt.Transformer.from_context(self)
         return self._converter
-
-    @contextmanager
-    def batch(self) -> Iterator["Batch"]:
-        """Begin a batch, one at a time.
-
-        After an error, the connection is good for nothing more unless the batch was rolled back: statements that
-        travelled behind what failed were not prepared, though this side believes that they were.
-        """
-        batch = Batch(self)
-        self.pgconn.enter_pipeline_mode()
-        batch.listen()
-        try:
-            yield batch
-        finally:
-            batch.leave()
-        if not self.closed:
-            self.pgconn.exit_pipeline_mode()
 
 
 @define(eq=False)
@@ -92,7 +75,11 @@ class Answer:
 
 @define(eq=False)
 class Batch:
-    """Statements on one connection."""
+    """Statements on one connection, which has one batch at a time.
+
+    After an error, the connection is good for nothing more unless the batch was rolled back: statements that
+    travelled behind what failed were not prepared, though this side believes that they were.
+    """
 
     connection: BatchingConnection
     _due: list[Answer | None] = field(factory=list)  # in the order in which they were sent; None: of no interest
@@ -100,6 +87,18 @@ class Batch:
     _socket: int | None = None  # that is listened to; of a connection that is lost, libpq says none
     _woken: asyncio.Future[None] | None = None
     _lost: psycopg.Error | None = None
+
+    def __enter__(self) -> "Batch":
+        """Begin."""
+        self.connection.pgconn.enter_pipeline_mode()
+        self._listen()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End; what is still on its way after an error is left to whoever closes the connection."""
+        self._leave()
+        if self.connection.pgconn.transaction_status == TransactionStatus.IDLE:
+            self.connection.pgconn.exit_pipeline_mode()
 
     def send(self, statement: LiteralString, parameters: Sequence[object] = ()) -> Answer:
         """Send a statement, behind those sent before."""
@@ -149,15 +148,15 @@ class Batch:
         try:
             await self.arrive()
         except psycopg.Error:
-            self.leave()
+            self._leave()
             self.connection.pgconn.finish()
 
-    def listen(self) -> None:
+    def _listen(self) -> None:
         """Hear of what comes."""
         self._socket = self.connection.pgconn.socket
         self._loop.add_reader(self._socket, self._heard)
 
-    def leave(self) -> None:
+    def _leave(self) -> None:
         """Hear of nothing more."""
         if self._socket is not None:
             self._loop.remove_reader(self._socket)
@@ -188,7 +187,7 @@ class Batch:
         try:
             self.connection.pgconn.consume_input()
         except psycopg.Error as error:
-            self.leave()  # for ever: it would be heard again and again
+            self._leave()  # for ever: it would be heard again and again
             self._lost = error
         self._wake()
 

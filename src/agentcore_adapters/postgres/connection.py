@@ -16,7 +16,7 @@ from typing import Any, LiteralString, TypeVar
 import anyio
 import msgspec
 import psycopg
-from anyio import CancelScope, fail_after
+from anyio import fail_after
 from attrs import frozen
 from psycopg.adapt import AdaptersMap
 from psycopg.rows import DictRow, dict_row
@@ -28,13 +28,13 @@ from agentcore.errors import AgentcoreError, StoreUnavailable
 from agentcore.ids import TenantId
 from agentcore_adapters.postgres.batch import Answer, Batch, BatchingConnection
 from agentcore_adapters.postgres.errors import AGAIN, translated
+from agentcore_adapters.postgres.lender import Lender, must_live
 from agentcore_adapters.postgres.pooler import tell, tell_the_time_zone
 from agentcore_adapters.postgres.shares import Shares
 
 T = TypeVar("T")
 Connection = BatchingConnection
 Statement = tuple[LiteralString, tuple[object, ...]]
-Pool = AsyncConnectionPool[Connection]
 TRIES, JITTER_S = 4, 0.02
 ENTER = "SELECT set_config('role', %s, true), set_config('agentcore.tenant', %s, true)"
 ENTER_POOLED = (
@@ -96,7 +96,7 @@ async def open_database(dsn: str, limits: Limits) -> AsyncIterator["Database"]:
             if connection.is_pooled:
                 await tell_the_time_zone(connection)
 
-    pool: Pool = AsyncConnectionPool(
+    pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
         dsn,
         connection_class=BatchingConnection,
         min_size=limits.size[0],
@@ -106,7 +106,7 @@ async def open_database(dsn: str, limits: Limits) -> AsyncIterator["Database"]:
         # As long as somebody waits, and not longer: the pool tries ever more rarely, and the next who asks begins anew.
         reconnect_timeout=limits.patience_s,
         configure=begin,
-        check=_must_live,
+        check=must_live,
         open=False,
         kwargs={
             "autocommit": True,
@@ -117,15 +117,12 @@ async def open_database(dsn: str, limits: Limits) -> AsyncIterator["Database"]:
         },
     )
     await pool.open()
+    lender = Lender(pool, Shares(limits.size[1]), limits.size[0])
     try:
-        yield Database(pool, limits, Shares(limits.size[1]))
+        yield Database(lender, limits)
     finally:
+        await lender.close()
         await pool.close(timeout=5.0)
-
-
-async def _must_live(connection: Connection) -> None:
-    """Raise if the server has gone since the connection was last used; asks the socket only, so it costs nothing."""
-    connection.pgconn.consume_input()
 
 
 @frozen
@@ -148,9 +145,8 @@ class Transaction:
 class Database:
     """Runs transactions."""
 
-    pool: Pool
+    lender: Lender
     limits: Limits  #: After its patience whoever asks is told that the store is unavailable.
-    shares: Shares  #: Of the connections, so that nobody waits behind a crowd of another tenant.
 
     async def write(self, tenant: TenantId, work: Callable[[Transaction], Awaitable[T]]) -> T:
         """Run *work* for one tenant; again if it was in the way of others, and then it must decide anew."""
@@ -189,11 +185,14 @@ class Database:
     ) -> T:
         with translated(), fail_after(self.limits.patience_s):
             for _ in range(TRIES):
+                connection = await self.lender.lend(tenant)
                 try:
-                    async with self._lent(tenant) as connection:
-                        return await self._transact(connection, role, tenant, work, begin)
+                    return await self._transact(connection, role, tenant, work, begin)
                 except AGAIN:
-                    await anyio.sleep(random.uniform(0, JITTER_S))  # noqa: S311 - jitter
+                    again = random.uniform(0, JITTER_S)  # noqa: S311 - jitter
+                finally:
+                    await self.lender.take_back(tenant, connection)
+                await anyio.sleep(again)
         raise StoreUnavailable("The database is too busy; try again in a moment.")
 
     async def _transact(
@@ -204,40 +203,27 @@ class Database:
         work: Callable[[Transaction], Awaitable[T]],
         begin: LiteralString,
     ) -> T:
-        refusal: AgentcoreError
-        with connection.batch() as batch:
-            batch.send(begin)
-            if connection.is_pooled:
-                batch.send(ENTER_POOLED, (role, tenant, *self.limits.settings.values()))
-            else:
-                batch.send(ENTER, (role, tenant))
-            try:
-                done = await work(Transaction(batch))
-            except AgentcoreError as error:
-                await batch.roll_back()
-                refusal = error
-            else:
+        """Run a transaction; the connection is whole after it, or closed."""
+        try:
+            with Batch(connection) as batch:
+                batch.send(begin)
+                if connection.is_pooled:
+                    batch.send(ENTER_POOLED, (role, tenant, *self.limits.settings.values()))
+                else:
+                    batch.send(ENTER, (role, tenant))
+                try:
+                    done = await work(Transaction(batch))
+                except AgentcoreError:
+                    await batch.roll_back()
+                    raise
                 batch.send("COMMIT")
                 await batch.arrive()
                 return done
-        raise refusal
-
-    @asynccontextmanager
-    async def _lent(self, tenant: str) -> AsyncIterator[Connection]:
-        """Lend a connection; it comes back whole or closed, however its use ends."""
-        async with self.shares.one(tenant):
-            connection = await self.pool.getconn()
-            try:
-                yield connection
-            except AgentcoreError:
-                raise  # the transaction was rolled back, and nothing is on its way
-            except BaseException:
-                # Given up midway, what it would still answer belongs to nobody.
-                connection.pgconn.finish()
-                raise
-            finally:
-                with CancelScope(shield=True):
-                    await self.pool.putconn(connection)
+        except AgentcoreError:
+            raise
+        except BaseException:
+            connection.pgconn.finish()  # given up midway, what it would still answer belongs to nobody
+            raise
 
 
 def _snapshot(statements: int) -> LiteralString:

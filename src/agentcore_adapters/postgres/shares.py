@@ -5,8 +5,6 @@ has the least, and within a tenant to who came first.  So a crowd of one tenant 
 """
 
 from collections import deque
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 import anyio
 from attrs import define, field
@@ -26,17 +24,12 @@ class Shares:
     _held: dict[str, int] = field(factory=dict)
     _waiting: dict[str, deque[_Waiting]] = field(factory=dict)  # in the order in which it is their turn
 
-    @asynccontextmanager
-    async def one(self, tenant: str) -> AsyncIterator[None]:
-        """Hold a place; whoever gives up waiting has none."""
+    async def take(self, tenant: str) -> None:
+        """Take a place; whoever gives up waiting has none."""
         if sum(self._held.values()) < self.places:
             self._take(tenant)
         else:
             await self._wait(tenant)
-        try:
-            yield
-        finally:
-            self._give_back(tenant)
 
     async def _wait(self, tenant: str) -> None:
         mine = _Waiting()
@@ -45,7 +38,7 @@ class Shares:
             await mine.turn.wait()
         except BaseException:
             if mine.is_served:
-                self._give_back(tenant)
+                self.give_back(tenant)
             else:
                 self._leave(tenant, mine)
             raise
@@ -53,7 +46,8 @@ class Shares:
     def _take(self, tenant: str) -> None:
         self._held[tenant] = self._held.get(tenant, 0) + 1
 
-    def _give_back(self, tenant: str) -> None:
+    def give_back(self, tenant: str) -> None:
+        """Give it back, to whose turn it is."""
         self._held[tenant] -= 1
         if not self._held[tenant]:
             del self._held[tenant]
