@@ -19,9 +19,6 @@ REDUNDANT: Mapping[str, str] = {
         "The first message of a session is a user's."
     ),
     "memory.store _view: no filter task.is_live": "What has begun stands first, so the first is live or none is.",
-    "memory.leases MemoryLeases.take: without shelf is None in shelf is None or found is None": (
-        "For the type checker: nothing is found on no shelf."
-    ),
     "memory.leases MemoryLeases.renew: without shelf is None in shelf is None or hold is None or hold.epoch != "
     "lease.epoch or (hold.node != lease.node)": "For the type checker: there is no hold on no shelf.",
     "memory.leases MemoryLeases._is_lost: without hold.expires_at is not None in hold.expires_at is not None and "
@@ -55,7 +52,6 @@ REDUNDANT: Mapping[str, str] = {
     ),
     "admission admit: no filter turn.task.is_live": "What has begun stands first, so the first is live or none is.",
     "postgres.connection _snapshot: never if statements == 1": "One statement is one snapshot either way.",
-    "postgres.connection Database._lent: no shield": "A pool takes a connection back without waiting, as it is today.",
     "postgres.presence present: no shield": "The farewell is sent in one step, before anybody can be cancelled.",
     "postgres.statements SET_CHANGE: without completed_at IS NULL": "What is over has no lease: its driver is fenced.",
     "postgres.statements SAID: without m.role <> 'user'": (
@@ -75,7 +71,6 @@ REDUNDANT: Mapping[str, str] = {
     "runtime Runtime._consenting: never if tenant is None": "For the type checker: nobody's session is not found.",
     "toolloop ToolLoop.offered: without allowed == () in not self.model.abilities.tools or "
     "allowed == ()": "An empty list allows no tool; it saves asking their servers.",
-    "lane Lane.change: always if changes.is_durable": "Storing nothing changes nothing.",
     "lane Lane.checkpoint: without reading.turn.tail in (reading := self.reading) is not None and "
     "reading.turn.tail and (not reading.is_over)": "No tail, no change.",
     "lane Lane.checkpoint: without not reading.is_over in (reading := self.reading) is not None and "
@@ -98,10 +93,10 @@ REDUNDANT: Mapping[str, str] = {
     "pulse Pulse.heads: never if not listened": "The heads of no logs are told to nobody.",
     "pulse Pulse.sweep: never if self.house.is_draining": "A lane of a node that goes away takes nothing.",
     "postgres.books PostgresBooks.take_events.work: never if not taken": "By no ids no events are read.",
-    "lane Lane._take: without command is not None in command is not None and (not isinstance(command, Stop))": (
+    "lane Lane._take_up: without command is not None in command is not None and (not isinstance(command, Stop))": (
         "For the type checker: what is taken over is not over, so there is something to do."
     ),
-    "lane Lane._take: without not isinstance(command, Stop) in command is not None and (not isinstance(command, "
+    "lane Lane._take_up: without not isinstance(command, Stop) in command is not None and (not isinstance(command, "
     "Stop))": ("For the type checker: what is not read cannot be stopped."),
     "lane Lane._do_due: without reading.is_over in reading.is_over or reading.is_stopping": (
         "A reading that is over moves nothing."
@@ -112,5 +107,4 @@ REDUNDANT: Mapping[str, str] = {
     "lane Lane._do_due: without reading.run is not None in reading.turn.task.status is TaskStatus.RUNNING and "
     "reading.run is not None": "For the type checker: a decision was asked for by a run.",
     "lane Lane._do_due: no filter not approval.is_pending": "A task goes on only when nothing is pending.",
-    "lane Lane._read: never if self.reading is reading": "It has let go already unless its node was cancelled.",
 }
