@@ -62,12 +62,10 @@ DOMAIN: Mapping[str, tuple[Look, ...]] = {
 STORES: Mapping[str, tuple[Look, ...]] = {
     **dict.fromkeys(("memory/state", "memory/store", "memory/leases", "memory/books"), (MEMORY, SEEDS)),
     **dict.fromkeys(
-        (
-            f"postgres/{name}"
-            for name in ("writer", "values", "leases", "lines", "flusher", "store", "books", "connection")
-        ),
+        (f"postgres/{name}" for name in ("writer", "values", "leases", "lines", "flusher", "store", "books")),
         (POSTGRES,),
     ),
+    "postgres/connection": (POSTGRES, POOLER),
     "postgres/pooler": (POOLER,),
     "postgres/presence": (PRESENCE,),
     **dict.fromkeys(("postgres/statements", "postgres/book_statements"), (POSTGRES, MAINTENANCE)),
