@@ -55,8 +55,8 @@ def statements() -> dict[str, str]:
                 if name.isupper() and isinstance(text, str):
                     first = (text.split() or [""])[0]
                     if first in ("SELECT", "WITH", "INSERT", "UPDATE", "DELETE") and " " in text:
-                        found[f"{name}[{n}]"] = text
-    usage = found.pop("USAGE[0]")
+                        found[f"{module.name}.{name}[{n}]"] = text
+    usage = found.pop("book_statements.USAGE[0]")
     return found | {group: usage.replace("{key}", key) for group, key in book_statements.GROUPS.items()}
 
 
