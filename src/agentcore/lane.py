@@ -122,10 +122,13 @@ class Lane:
     @asynccontextmanager
     async def _inside(self) -> AsyncIterator[None]:
         try:
-            with anyio.fail_after(LOCK_S):
-                await self._lock.acquire()
-        except TimeoutError:
-            raise StoreUnavailable("The session waits for the database; try again in a moment.") from None
+            self._lock.acquire_nowait()
+        except anyio.WouldBlock:
+            try:
+                with anyio.fail_after(LOCK_S):
+                    await self._lock.acquire()
+            except TimeoutError:
+                raise StoreUnavailable("The session waits for the database; try again in a moment.") from None
         try:
             yield
         finally:

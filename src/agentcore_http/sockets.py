@@ -5,7 +5,8 @@ of them) is refused by the protocol, and uvicorn 0.54 neither sends that refusal
 waited for it would wait for ever, and hold the connection for as long.
 
 Story: an application may say many frames in one message, if the scope names this extension of ASGI: a log of thousands
-of events is otherwise a way through the whole stack, and a write to the socket, for each.
+of events is otherwise a way through the whole stack, and a write to the socket, for each.  And it may write them
+itself, past the stack and without a limit of time, as long as nobody has to wait: ``extensions[FRAMES]["now"]``.
 """
 
 from collections.abc import Sequence
@@ -31,8 +32,21 @@ class Sockets(WebSocketsSansIOProtocol):
 
     async def run_asgi(self) -> None:
         """Name the extension."""
-        self.scope["extensions"][FRAMES] = {}
+        self.scope["extensions"][FRAMES] = {"now": self.send_now}
         await super().run_asgi()
+
+    def send_now(self, frames: Sequence[bytes]) -> bool:
+        """Write *frames*; False: nothing was written, as the client is behind or has gone, or they are too many."""
+        is_open = self.handshake_complete and not self.close_sent and not self.disconnected
+        if not is_open or not self.writable.is_set() or sum(map(len, frames)) > BYTES:
+            return False
+        try:
+            for frame in frames:
+                self.conn.send_text(frame)
+        except InvalidState:  # the first of them has met it
+            return False
+        self.transport.write(b"".join(self.conn.data_to_send()))
+        return True
 
     async def send(self, message: Any) -> None:  # noqa: ANN401 - what ASGI calls an event
         """Send what the application says."""

@@ -124,8 +124,11 @@ class Connection:
 
     async def _send(self, *bodies: bytes) -> None:
         async with self._sending:
+            server: Any = (self.socket.scope.get("extensions") or {}).get(FRAMES)
+            if server is not None and server["now"](bodies):
+                return
             with fail_after(self.slow_s):
-                if FRAMES in (self.socket.scope.get("extensions") or ()):
+                if server is not None:
                     await self.socket.send({"type": "websocket.send", FRAMES: bodies})  # type: ignore[arg-type]  # ours
                 else:  # another server than ours
                     for body in bodies:

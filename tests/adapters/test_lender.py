@@ -19,10 +19,9 @@ async def test_what_came_back_last_is_lent_first(postgres: Server) -> None:
     _, service = postgres.fresh()
     async with open_database(service, evolve(REQUESTS, size=(2, 3))) as database:
         lent = [await database.lender.lend(TENANT) for _ in range(3)]
-        for connection in lent:  # two stay at hand, the third goes to the pool
+        for connection in lent:
             await database.lender.take_back(TENANT, connection)
-        first, second, third = lent
-        assert [await database.lender.lend(TENANT) for _ in range(3)] == [second, first, third]
+        assert [await database.lender.lend(TENANT) for _ in range(3)] == lent[::-1]
         for connection in lent:
             await database.lender.take_back(TENANT, connection)
 
@@ -55,6 +54,19 @@ async def test_what_is_broken_or_old_goes_back_to_the_pool(postgres: Server, mon
         monkeypatch.undo()
         await database.lender.take_back(TENANT, await database.lender.lend(TENANT))
         assert database.lender.pool.get_stats()["pool_available"] == 0
+
+
+async def test_what_nobody_needs_goes_back_to_the_pool(postgres: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, service = postgres.fresh()
+    async with open_database(service, evolve(REQUESTS, size=(2, 3))) as database:
+        lent = [await database.lender.lend(TENANT) for _ in range(3)]
+        for connection in lent:
+            await database.lender.take_back(TENANT, connection)
+        monkeypatch.setattr(lender, "IDLE_S", -1.0)
+        for left in (1, 2, 3):  # one at a time, the one that has been idle for the longest
+            await database.lender.take_back(TENANT, await database.lender.lend(TENANT))
+            assert database.lender.pool.get_stats()["pool_available"] == left
+        assert await database.lender.lend(TENANT) is lent[0]
 
 
 async def test_a_place_is_free_again_when_no_connection_can_be_had(postgres: Server) -> None:

@@ -31,6 +31,7 @@ class BatchingConnection(AsyncConnection[DictRow]):
 
     is_pooled = False  #: Whether a pooler is in between, so that the server may be another session in each transaction.
     taken_at = 0.0  #: When it was taken out of its pool, on the event loop's clock.
+    back_at = 0.0  #: When it was last given back.
     _known: dict[str, bytes] | None = None  # the statements that the server has prepared, and their names
     _converter: Transformer | None = None
 

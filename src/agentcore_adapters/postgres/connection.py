@@ -117,7 +117,7 @@ async def open_database(dsn: str, limits: Limits) -> AsyncIterator["Database"]:
         },
     )
     await pool.open()
-    lender = Lender(pool, Shares(limits.size[1]), limits.size[0])
+    lender = Lender(pool, Shares(limits.size[1]))
     try:
         yield Database(lender, limits)
     finally:

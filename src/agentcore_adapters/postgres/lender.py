@@ -1,7 +1,8 @@
 """Who gets which connection.
 
-Law: of the few that are always open the one that came back last is lent first: its server process has all that the
-next transaction needs in its caches, while a pool, which lends them in turn, finds each of them cold.
+Law: the one that came back last is lent first: its server process has all that the next transaction needs in its
+caches, while a pool, which lends them in turn, finds each of them cold.  What nobody has needed for a while goes back
+to the pool, which closes what is too much.
 """
 
 import anyio
@@ -15,6 +16,7 @@ from agentcore_adapters.postgres.batch import BatchingConnection
 from agentcore_adapters.postgres.shares import Shares
 
 KEPT_S = 600.0  # after which a connection is given back to the pool, which replaces what has become old
+IDLE_S = 60.0  # the same of one that nobody has needed
 
 
 async def must_live(connection: BatchingConnection) -> None:
@@ -29,8 +31,8 @@ class Lender:
 
     pool: AsyncConnectionPool[BatchingConnection]
     shares: Shares  #: Of the connections, so that nobody waits behind a crowd of another tenant.
-    keeps: int  #: Connections that stay at hand: as many as the pool would always keep open.
-    _at_hand: list[BatchingConnection] = field(factory=list)
+    _at_hand: list[BatchingConnection] = field(factory=list)  # the longer ago they came back, the farther in front
+    _is_closed: bool = False
 
     async def lend(self, tenant: str) -> BatchingConnection:
         """Lend one, and a place among those who have one; raises PoolTimeout."""
@@ -53,18 +55,22 @@ class Lender:
 
     async def take_back(self, tenant: str, connection: BatchingConnection) -> None:
         """Take it back, whole or closed."""
+        now, at_hand = anyio.current_time(), self._at_hand
         is_whole = connection.pgconn.transaction_status == TransactionStatus.IDLE
         try:
-            if is_whole and len(self._at_hand) < self.keeps and anyio.current_time() < connection.taken_at + KEPT_S:
-                self._at_hand.append(connection)
+            if is_whole and now < connection.taken_at + KEPT_S and not self._is_closed:
+                connection.back_at = now
+                at_hand.append(connection)
             else:
                 await self._give_back(connection)
+            if at_hand and at_hand[0].back_at + IDLE_S < now:
+                await self._give_back(at_hand.pop(0))
         finally:
             self.shares.give_back(tenant)
 
     async def close(self) -> None:
         """Give all back; nothing is lent any more."""
-        self.keeps = 0
+        self._is_closed = True
         while self._at_hand:
             await self._give_back(self._at_hand.pop())
 
