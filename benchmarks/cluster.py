@@ -272,7 +272,11 @@ async def a_bench(
     """Open a cluster whose model is the stub."""
     more = {"ANTHROPIC_BASE_URL": load.stub_url, "AGENTCORE_DEFAULT_ENGINE": "claude_api"}
     more |= {"AGENTCORE_LIMITS_MAX_RUNNING": "1000", **(extra or {})}
-    async with a_cluster(nodes=nodes, servers=servers, more=more) as cluster, aiohttp.ClientSession() as http:
+    as_many_as_are_wanted = aiohttp.TCPConnector(limit=0)
+    async with (
+        a_cluster(nodes=nodes, servers=servers, more=more) as cluster,
+        aiohttp.ClientSession(connector=as_many_as_are_wanted) as http,
+    ):
         yield Bench(cluster, load, http)
 
 
