@@ -254,6 +254,7 @@ async def test_S13_history_order_after_cancel(served: Served) -> None:
 
 async def test_S14_rename_and_close_survive(served: Served) -> None:
     task = await served.post("[[words:20]] [[slow:0.01]]")
+    await served.said(task["taskId"], "w")
     await served.call("PATCH", f"/sessions/{task['sessionId']}", {"title": "mine"})
     await served.ended(task["taskId"])
     assert (await served.get(f"/sessions/{task['sessionId']}"))["title"] == "mine"
