@@ -36,10 +36,11 @@ behind() {  # in the background, until it says where it is
     pid=$(cat "$STORY/$name.pid"); kill "$pid" 2>/dev/null
     while kill -0 "$pid" 2>/dev/null; do sleep 0.05; done
   fi
+  rm -f "$STORY/$name.out" "$STORY/$name.err"  # what the one before has said there
   setsid {python} -m agentcore_http "$@" >"$STORY/$name.out" 2>"$STORY/$name.err" </dev/null &
   echo $! >"$STORY/$name.pid"
   for _ in $(seq 400); do
-    grep -q "://" "$STORY/$name.out" "$STORY/$name.err" && { cat "$STORY/$name.out"; exit 0; }
+    grep -qs "://" "$STORY/$name.out" "$STORY/$name.err" && { cat "$STORY/$name.out"; exit 0; }
     kill -0 $! 2>/dev/null || break
     sleep 0.05
   done
@@ -63,10 +64,11 @@ if [ -f "$STORY/$name.pid" ]; then
   pid=$(cat "$STORY/$name.pid"); kill -INT "$pid"
   while kill -0 "$pid" 2>/dev/null; do sleep 0.05; done
 fi
+rm -f "$STORY/$name.err"  # what the one before has said there: it is looked at before the new one has opened it
 setsid {python} -m uvicorn "$@" >"$STORY/$name.out" 2>"$STORY/$name.err" </dev/null &
 echo $! >"$STORY/$name.pid"
 for _ in $(seq 800); do
-  grep -q "running on" "$STORY/$name.err" && exit 0
+  grep -qs "running on" "$STORY/$name.err" && exit 0
   kill -0 $! 2>/dev/null || break
   sleep 0.05
 done
